@@ -1,0 +1,77 @@
+"""
+Time the look-up of a tuned operator: `python -m benchmarks.store_lookup [RECORDS]`.
+
+The design asks for under 10 ms from a closed store to the record, with 20,000 records in it.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness.record import Outcome, Record, Verdict
+from harness.stats import median
+from harness.store import Store
+
+RECORDS = 20_000
+OPERATORS = 200
+PROCESSES = 11
+LOOKUPS = 2_000
+FACTS = {"tuning": "0" * 32, "throughput_gflops": 150.0, "machine": {"cpu": "x" * 40, "features": ["avx512f"] * 12}}
+
+
+def record(number: int) -> Record:
+    """Return a record of ordinary size."""
+    return Record(
+        kind="evaluation",
+        case=f"host-sgemm-{number % OPERATORS}",
+        run="20261121-214500-a1b2",
+        target="host",
+        spec={"m": 512, "n": 512, "k": 512},
+        author="expert",
+        verdict=Verdict(outcome=Outcome.OK),
+        identity=f"identity-{number % OPERATORS}",
+        candidate={"sketch": "gemm_packed", "values": {"mr": 6, "nr": 64, "kc": number}, "moves": []},
+        samples_s=(1e-3,) * 25,
+        sequence=number,
+        facts=FACTS,
+    )
+
+
+def lookup_s(path: Path, identity: str) -> float:
+    """Return the seconds from a closed store to the record."""
+    start_s = time.perf_counter()
+    with Store.open(path) as store:
+        found = store.tuned(identity)
+        elapsed_s = time.perf_counter() - start_s
+    if found is None:
+        raise SystemExit(f"no operator for {identity}")
+    return elapsed_s
+
+
+def fresh_process_s(path: Path, number: int) -> float:
+    """Return what `lookup_s` takes in a process that has done nothing before."""
+    command = [sys.executable, "-m", "benchmarks.store_lookup", str(path), f"identity-{number}"]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main(records: int) -> None:
+    """Fill a store, look up from fresh processes and many times from one, and print the medians."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        with Store.open(path) as store:
+            for number in range(records):
+                store.add(record(number))
+            for number in range(OPERATORS):
+                store.put_tuned(f"identity-{number}", record(number))
+        fresh_ms = 1e3 * median([fresh_process_s(path, number) for number in range(PROCESSES)])
+        again_ms = 1e3 * median([lookup_s(path, f"identity-{number % OPERATORS}") for number in range(LOOKUPS)])
+    print(f"{records} records: open and look up {fresh_ms:.2f} ms in a fresh process, {again_ms:.2f} ms when repeated")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(lookup_s(Path(sys.argv[1]), sys.argv[2]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) == 2 else RECORDS)

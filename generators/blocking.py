@@ -1,0 +1,69 @@
+"""
+Where to start: an analytical model of the blocking, no measurement.
+
+After Low, Igual, Smith and Quintana-Orti, "Analytical modeling is enough for high-performance BLIS" (TOMS 2016):
+the micro-tile covers the FMA latency and balances loads against FMAs, the micro-panel that is reused stays in L1,
+the packed block that is reused stays in about half of L2. Points differ in micro-tile and loop order, so that the
+search begins with several shapes of the same idea.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from harness.formula import evaluate
+from harness.kernel import Sketch, Tunable
+
+POINTS = 6
+
+
+def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
+    """Return up to `POINTS` legal points, the best micro-tiles first; the declared start comes last if all else fails."""
+    tunables = {tunable.name: tunable for tunable in sketch.tunables}
+    points: list[dict[str, int]] = []
+    for mr, nr in _micro_tiles(sketch, tunables):
+        for overrides in _variants(tunables):
+            point = {**sketch.start, "mr": mr, "nr": nr, **overrides}
+            _block(point, tunables, sketch.names)
+            if point not in points and legal(sketch, point):
+                points.append(point)
+                break
+        if len(points) == POINTS - 1:
+            break
+    in_place = {**points[0], "pack_a": 0, "a_once": 0} if points and "pack_a" in tunables else None
+    if in_place and legal(sketch, in_place):
+        points.insert(1, in_place)
+    return points or [sketch.start]
+
+
+def legal(sketch: Sketch, values: Mapping[str, int]) -> bool:
+    """Return whether every constraint of the sketch holds."""
+    names = {**sketch.names, **values}
+    return all(evaluate(constraint, names) for constraint in sketch.constraints)
+
+
+def _micro_tiles(sketch: Sketch, tunables: Mapping[str, Tunable]) -> list[tuple[int, int]]:
+    """Legal micro-tiles, fewest loads for an FMA first; less than 2 x 4 x FMA latency of work is no use."""
+    lanes = sketch.names["lanes"]
+
+    def cost(tile: tuple[int, int]) -> float:
+        mr, vectors = tile[0], tile[1] / lanes
+        idle = max(0.0, 1 - mr * vectors / 10)
+        return (mr + vectors) / (mr * vectors) + idle
+
+    tiles = [(mr, nr) for mr in tunables["mr"].values for nr in tunables["nr"].values]
+    return sorted((tile for tile in tiles if legal(sketch, {**sketch.start, "mr": tile[0], "nr": tile[1]})), key=cost)
+
+
+def _variants(tunables: Mapping[str, Tunable]) -> list[dict[str, int]]:
+    return [{}] if "inner" not in tunables else [{"inner": 1}, {"inner": 0}]
+
+
+def _block(point: dict[str, int], tunables: Mapping[str, Tunable], names: Mapping[str, float]) -> None:
+    """Choose KC so that the reused micro-panel takes half of L1, then NC or MC so that its block takes half of L2."""
+    reused, other = ("mr", "nc") if point.get("inner", 1) else ("nr", "mc")
+    point["kc"] = _nearest(tunables["kc"], names["l1_bytes"] * 0.5 / (4 * max(point[reused], 8)))
+    if other in tunables:
+        point[other] = _nearest(tunables[other], names["l2_bytes"] * 0.5 / (4 * point["kc"]))
+
+
+def _nearest(tunable: Tunable, wanted: float) -> int:
+    return min(tunable.values, key=lambda value: abs(value - wanted))

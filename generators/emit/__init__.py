@@ -1,0 +1,1 @@
+"""The expert's kernel scripts, one file an instruction set: standalone programs under generators/CONTRACT.md."""

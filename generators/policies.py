@@ -1,0 +1,1 @@
+def policy(name): return None

@@ -1,0 +1,191 @@
+"""
+Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
+
+Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
+control), the FMA peak probe and the clock probe.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from harness.baselines import Baseline
+from harness.build import Builder
+from harness.case import Case
+from harness.kernel import Author, Candidate
+from harness.measure import Slices, below_floor, interleave, need
+from harness.operator import OperatorSpec
+from harness.probe import open_probe
+from harness.record import Outcome, Record, Verdict
+from harness.runners.arena import Arena, Placement
+from harness.runners.native import NativeObject, NativeWorker, Session
+from harness.stats import median, paired_ratio
+from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
+from harness.workbench import Workbench, spec_key
+
+FRESH_SEED = 7919
+"""Verification and comparison draw from another stream than tuning does."""
+CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
+OURS = "ours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """A tuned operator, ready to run."""
+
+    case: Case
+    author: Author
+    record: Record
+    """The winner's record."""
+    item: NativeObject
+    from_store: bool
+    stale: bool
+    """The author's text or the toolchain changed since it was tuned."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Return the candidate that won."""
+        return Candidate.from_json(self.record.candidate)
+
+
+def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> NativeObject | Verdict:
+    """Build the candidate of a winner's record; a verdict where the author's text no longer gives it."""
+    target = bench.target(case.target)
+    candidate = Candidate.from_json(record.candidate)
+    sketches = {sketch.name: sketch for sketch in author.sketches(target, case.spec)}
+    sketch = sketches.get(candidate.sketch)
+    if sketch is None or {tunable.name for tunable in sketch.tunables} != set(dict(candidate.values)):
+        return Verdict(outcome=Outcome.SCREENED, reason="the sketch it was tuned with has changed")
+    script = author.kernel_script(target, sketch)
+    builder = Builder(target, sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted)
+    return builder.build([candidate])[0]
+
+
+def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
+    """Verify a tuned operator in a fresh process on data that tuning never saw."""
+    with bench.worker() as worker:
+        return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
+
+
+def compare(bench: Workbench, tuned: Tuned, checked: Verification, baselines: Mapping[str, Baseline], run: str) -> Record:
+    """Measure a verified operator against its baselines; store and return the measurement."""
+    record = _measurement(bench, tuned, checked, run)
+    if checked.verdict.ok:
+        record = _timed(bench, tuned, baselines, record)
+    bench.store.add(record)
+    return record
+
+
+def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str) -> Record:
+    """The record without its timings."""
+    won, target = tuned.record, bench.target(tuned.case.target)
+    facts = {
+        "operator": tuned.case.spec.operator,
+        "dtype": tuned.case.spec.dtype.value,
+        "threads": tuned.case.threads,
+        "flops": tuned.case.spec.flops,
+        "residual": checked.residual,
+        "specs_verified": checked.specs,
+        "evaluations": won.facts.get("evaluations"),
+        "tuning_s": won.facts.get("tuning_s"),
+        "tuning": won.facts.get("tuning"),
+        "search": won.facts.get("search"),
+        "from_store": tuned.from_store,
+        "stale": tuned.stale,
+        "fingerprints": won.facts.get("fingerprints"),
+        "machine": bench.machine_facts(target),
+    }
+    return Record(
+        kind="measurement",
+        case=tuned.case.slug,
+        run=run,
+        target=tuned.case.target,
+        spec=spec_key(tuned.case.spec),
+        author=tuned.author.name,
+        verdict=checked.verdict,
+        identity=won.identity,
+        candidate=won.candidate,
+        facts=facts,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], record: Record) -> Record:
+    spec, target = tuned.case.spec, bench.target(tuned.case.target)
+    environment: dict[str, str] = {}
+    for baseline in baselines.values():
+        environment.update(baseline.environment(target))
+    items = {name: baseline.build(bench.toolchain, target, spec) for name, baseline in baselines.items()}
+    with bench.worker(environment) as worker, ExitStack() as stack:
+        verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
+        arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
+        arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
+        right = {name: item for name, item in items.items() if verdicts[name].ok}
+        contenders = {OURS: tuned.item, **right, CONTROL: tuned.item}
+        sessions: dict[str, Session] = {
+            name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
+        }
+        sessions[PEAK], peak = open_probe(worker, bench.probe, target.vector_bits.value)
+        sessions[CLOCK], clock = open_probe(worker, bench.probe, 0)
+        stack.enter_context(sessions[PEAK])
+        stack.enter_context(sessions[CLOCK])
+        slices = interleave(sessions, timeout_s=timeout_s(spec))
+        peak_s, clock_s = (need(slices, name, sessions) for name in (PEAK, CLOCK))
+        described = {name: _description(sessions[name].describe) for name in right}
+        if OURS not in slices or CONTROL not in slices:
+            failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
+            return replace(record, verdict=failed)
+    facts = {
+        **record.facts,
+        **_throughput(spec, slices[OURS], peak.work / median(peak_s.seconds) / 1e9),
+        "clock_hz": clock.work / median(clock_s.seconds),
+        "rounds": len(slices[OURS].seconds),
+        "switched_samples": slices[OURS].switched,
+        "a_a": _ratio(slices[CONTROL], slices[OURS]),
+        "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
+    }
+    fastest = max(peak.work / min(peak_s.seconds) / 1e9, facts["peak_gflops"])
+    verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
+    return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
+
+
+def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:
+    """Verify a baseline as ours is verified, on the spec itself."""
+    rng = np.random.default_rng(FRESH_SEED + 1)
+    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
+    return verdict if not verdict.ok else verify_rounding(worker, item, spec, real_operands(spec, rng)).verdict
+
+
+def _throughput(spec: OperatorSpec, ours: Slices, peak_gflops: float) -> dict[str, float]:
+    gflops = spec.flops / median(ours.seconds) / 1e9
+    return {"throughput_gflops": gflops, "peak_gflops": peak_gflops, "peak_fraction": gflops / peak_gflops}
+
+
+def _ratio(theirs: Slices, ours: Slices) -> dict[str, float]:
+    ratio = paired_ratio(ours.seconds, theirs.seconds)
+    return {"ratio": ratio.ratio, "ratio_low": ratio.low, "ratio_high": ratio.high}
+
+
+def _peer(
+    spec: OperatorSpec,
+    name: str,
+    verdicts: Mapping[str, Verdict],
+    described: Mapping[str, Mapping[str, str]],
+    slices: Mapping[str, Slices],
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {"verdict": str(verdicts[name]), "threads": 1, **described.get(name, {})}
+    if name in slices:
+        seconds = slices[name].seconds
+        facts["throughput_gflops"] = spec.flops / median(seconds) / 1e9
+        facts["samples_s"] = list(seconds)
+        facts.update(_ratio(slices[name], slices[OURS]))
+    return facts
+
+
+def _description(text: str) -> dict[str, str]:
+    """Read an adapter's ``key=value`` description; values have no spaces."""
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)

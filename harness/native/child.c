@@ -1,0 +1,297 @@
+/*
+ * The child of the guarded worker: one candidate, one problem, behind guards and filters.
+ *
+ * It maps the operands, loads the objects, and then obeys "call" and "time" until its pipe closes.
+ */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+void say(int fd, const char *format, ...)
+{
+    char text[2048];
+    va_list rest;
+    va_start(rest, format);
+    int length = vsnprintf(text, sizeof text - 1, format, rest);
+    va_end(rest);
+    if (length > (int)sizeof text - 2)
+        length = sizeof text - 2;
+    text[length++] = '\n';
+    for (const char *p = text; length > 0;) {
+        ssize_t done = write(fd, p, (size_t)length);
+        if (done <= 0)
+            _exit(3);
+        p += done;
+        length -= (int)done;
+    }
+}
+
+int64_t clock_ns(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/* A command is whitespace-separated words; a malformed one ends the process, and the reader sees it die. */
+
+char *word(char **cursor)
+{
+    char *w = strsep(cursor, " \n");
+    if (!w || !*w) {
+        _exit(4);
+    }
+    return w;
+}
+
+int64_t number(char **cursor)
+{
+    return strtoll(word(cursor), NULL, 10);
+}
+
+static char *path(char **cursor)
+{
+    char *start = word(cursor), *to = start;
+    for (char *from = start; *from; to++) {
+        unsigned byte;
+        if (*from == '%' && sscanf(from + 1, "%2x", &byte) == 1) {
+            *to = (char)byte;
+            from += 3;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = 0;
+    return start;
+}
+
+static struct region regions[OPW_MAX_OPERANDS + 1];
+static int operand_count;
+static struct opw_args args;
+static struct opw_tunables tunables;
+static int (*run)(const struct opw_args *, const struct opw_tunables *, void *);
+static int child_reply;
+
+/* Reserve guard | room | guard; the room is mapped by the caller. */
+static void reserve(struct region *r, size_t room)
+{
+    r->map = mmap(NULL, room + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    r->low = r->map + GUARD_BYTES;
+    r->high = r->low + room;
+}
+
+static void child_fails(const char *status, const char *detail)
+{
+    char clean[400];
+    size_t n = 0;
+    for (; detail && *detail && n < sizeof clean - 1; detail++)
+        clean[n++] = *detail == '"' || *detail == '\\' || (unsigned char)*detail < ' ' ? '\'' : *detail;
+    clean[n] = 0;
+    say(child_reply, "{\"status\":\"%s\",\"stage\":\"%s\",\"where\":\"%s\"}", status, stage, clean);
+    _exit(41);
+}
+
+/* NAME MODE MAP_OFFSET MAP_BYTES DATA_OFFSET DATA_BYTES: one operand of the arena file between two guards. */
+static void map_operand(char **line, const char *arena)
+{
+    struct region *r = &regions[operand_count];
+    snprintf(r->name, sizeof r->name, "%s", word(line));
+    r->read_only = strcmp(word(line), "in") == 0;
+    int64_t map_offset = number(line), room = number(line), data_offset = number(line);
+    r->bytes = (size_t)number(line);
+    int fd = open(arena, (r->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    reserve(r, (size_t)room);
+    int protection = r->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    if (fd < 0 || mmap(r->low, (size_t)room, protection, MAP_SHARED | MAP_FIXED, fd, map_offset) == MAP_FAILED)
+        child_fails("worker", "cannot map the operand arena");
+    close(fd);
+    madvise(r->low, (size_t)room, r->read_only ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
+    r->data = r->low + (data_offset - map_offset);
+    args.operand[operand_count++] = r->data;
+}
+
+static void serial_for(int64_t count, void (*body)(void *, int64_t), void *context)
+{
+    for (int64_t i = 0; i < count; i++)
+        body(context, i);
+}
+
+static void read_problem(char **line)
+{
+    const char *arena = path(line);
+    for (int64_t i = number(line); i > 0; i--)
+        map_operand(line, arena);
+    int64_t dims = number(line);
+    for (int64_t i = 0; i < dims; i++)
+        args.dim[i] = number(line);
+    int64_t scalars = number(line);
+    for (int64_t i = 0; i < scalars; i++)
+        args.scalar[i] = strtod(word(line), NULL);
+    args.threads = 1;
+    args.parallel_for = serial_for;
+}
+
+/* The libraries in order; the last one exports opw_run. Returns opw_describe's text, or "". */
+static const char *load(char **line, int trusted)
+{
+    const char *paths[OPW_MAX_KERNELS + 2];
+    void *library[OPW_MAX_KERNELS + 2];
+    int count = (int)number(line);
+    for (int i = 0; i < count; i++)
+        paths[i] = path(line);
+    stage = "load";
+    if (!trusted) {
+        forbid_files(paths, count);
+        if (forbid_system_calls(1))
+            child_fails("worker", "seccomp is not available");
+    }
+    for (int i = 0; i < count; i++) {
+        library[i] = dlopen(paths[i], RTLD_NOW | (trusted ? RTLD_GLOBAL : RTLD_LOCAL));
+        if (!library[i])
+            child_fails("load", dlerror());
+    }
+    int64_t kernels = number(line);
+    for (int64_t i = 0; i < kernels; i++) {
+        int64_t from = number(line);
+        const char *symbol = word(line);
+        tunables.kernel[i] = strcmp(symbol, "-") ? dlsym(library[from], symbol) : NULL;
+        if (!tunables.kernel[i] && strcmp(symbol, "-"))
+            child_fails("load", "a kernel does not define the symbol that its name promises");
+    }
+    int64_t values = number(line);
+    for (int64_t i = 0; i < values; i++)
+        tunables.value[i] = number(line);
+    run = dlsym(library[count - 1], "opw_run");
+    const char *(*describe)(void) = dlsym(library[count - 1], "opw_describe");
+    if (!run)
+        child_fails("load", "the object does not export opw_run");
+    size_t (*size)(const struct opw_args *, const struct opw_tunables *) = dlsym(library[count - 1], "opw_workspace");
+    stage = "opw_workspace";
+    regions[operand_count].bytes = size ? size(&args, &tunables) : 0;
+    return describe ? describe() : "";
+}
+
+/* Workspace: huge pages where the kernel gives them, poisoned with NaN, flush with its upper guard. */
+static void *map_workspace(size_t limit)
+{
+    struct region *r = &regions[operand_count];
+    snprintf(r->name, sizeof r->name, "workspace");
+    if (r->bytes > limit)
+        child_fails("worker", "opw_workspace asks for more memory than the limit");
+    size_t huge = 2UL << 20, used = (r->bytes + 63) & ~63UL, room = (used + huge - 1) & ~(huge - 1);
+    if (!room)
+        room = PAGE;
+    reserve(r, room + huge);
+    r->low = (uint8_t *)(((uintptr_t)r->low + huge - 1) & ~(huge - 1));
+    r->high = r->low + room;
+    mprotect(r->low, room, PROT_READ | PROT_WRITE);
+    madvise(r->low, room, MADV_HUGEPAGE);
+    memset(r->low, 0xFF, room);
+    r->data = r->high - used;
+    return r->data;
+}
+
+static void child_call(void *workspace)
+{
+    int64_t returned = 0;
+    stage = "opw_run";
+    int broken = guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+    stage = "idle";
+    if (broken)
+        say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
+    else
+        say(child_reply, "{\"status\":\"ok\",\"returned\":%lld}", (long long)returned);
+}
+
+static void child_time(char **line, void *workspace)
+{
+    static int64_t cpu[MAX_SAMPLES], wall[MAX_SAMPLES], switches[MAX_SAMPLES];
+    int64_t wanted = number(line), sample_ns = number(line), budget_ns = number(line), warm = number(line);
+    int64_t calls = 1, returned, begin = clock_ns(CLOCK_MONOTONIC), taken = 0;
+    struct rusage usage;
+    int broken = 0;
+    stage = "opw_run while timed";
+    for (int64_t i = 0; i < warm; i++) {
+        int64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+        int64_t once = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
+        calls = once > 0 && once < sample_ns ? (sample_ns + once - 1) / once : 1;
+    }
+    while (taken < wanted && taken < MAX_SAMPLES) {
+        getrusage(RUSAGE_SELF, &usage);
+        long before = usage.ru_nivcsw;
+        int64_t wall_start = clock_ns(CLOCK_MONOTONIC), start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        for (int64_t i = 0; i < calls; i++)
+            broken |= guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+        cpu[taken] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
+        wall[taken] = clock_ns(CLOCK_MONOTONIC) - wall_start;
+        getrusage(RUSAGE_SELF, &usage);
+        switches[taken++] = usage.ru_nivcsw - before;
+        if (clock_ns(CLOCK_MONOTONIC) - begin >= budget_ns)
+            break;
+    }
+    stage = "idle";
+    if (broken) {
+        say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
+        return;
+    }
+    static char text[MAX_SAMPLES * 48];
+    int n = snprintf(text, sizeof text, "{\"status\":\"ok\",\"calls\":%lld,\"samples\":[", (long long)calls);
+    for (int64_t i = 0; i < taken; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s[%lld,%lld,%lld]", i ? "," : "", (long long)cpu[i],
+                      (long long)wall[i], (long long)switches[i]);
+    n += snprintf(text + n, sizeof text - (size_t)n, "]}\n");
+    for (char *p = text; n > 0;) {
+        ssize_t done = write(child_reply, p, (size_t)n);
+        if (done <= 0)
+            _exit(3);
+        p += done;
+        n -= (int)done;
+    }
+}
+
+void child_main(char *line, int request, int reply)
+{
+    static char command[256];
+    child_reply = reply;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    install_handlers(reply, regions, OPW_MAX_OPERANDS + 1);
+    read_problem(&line);
+    int trusted = (int)number(&line);
+    size_t limit = (size_t)number(&line);
+    const char *description = load(&line, trusted);
+    void *workspace = map_workspace(limit);
+    if (!trusted && forbid_system_calls(0))
+        child_fails("worker", "seccomp is not available");
+    stage = "idle";
+    say(reply, "{\"status\":\"ok\",\"workspace_bytes\":%zu,\"describe\":\"%s\"}", regions[operand_count].bytes,
+        description);
+    for (;;) {
+        ssize_t got = read(request, command, sizeof command - 1);
+        if (got <= 0)
+            _exit(0);
+        command[got] = 0;
+        char *cursor = command;
+        if (strcmp(word(&cursor), "call") == 0)
+            child_call(workspace);
+        else
+            child_time(&cursor, workspace);
+    }
+}

@@ -1,0 +1,45 @@
+/* What the three files of the guarded worker share. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "opw.h"
+
+#define PAGE 4096UL
+#define GUARD_BYTES (16 * PAGE)
+#define MAX_SAMPLES 4096
+
+/* One guarded region of the child: an operand or the workspace. */
+struct region {
+    char name[32];
+    uint8_t *map; /* guard | low..high | guard */
+    uint8_t *low;
+    uint8_t *high;
+    uint8_t *data;
+    size_t bytes;
+    int read_only;
+};
+
+/* guard.c: signals, system calls, the trampoline. */
+extern const char *stage;
+void install_handlers(int reply_fd, struct region *regions, int count);
+int forbid_system_calls(int loading);
+int forbid_files(const char *const *readable, int count);
+int guarded_call(const void *run, const struct opw_args *args, const struct opw_tunables *tunables, void *workspace,
+                 int64_t *returned);
+const char *broken_register(int mask);
+
+/* child.c: one candidate; and what both sides of the pipe need to talk. */
+void child_main(char *line, int request_fd, int reply_fd);
+void say(int fd, const char *format, ...);
+int64_t clock_ns(clockid_t id);
+char *word(char **cursor);
+int64_t number(char **cursor);
+
+/* factors.c: CPUID. */
+void print_factors(int fd);
+
+#endif

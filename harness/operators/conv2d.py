@@ -1,0 +1,313 @@
+"""
+Conv2d: ``Y[n, f, y, x] = sum over c, r, s of X[n, c, y*stride + r*dilation - padding, ...] * W[f, c, r, s]``.
+
+Cross-correlation with zero padding, as deep-learning frameworks define it; ``f`` counts filters, the paper's K.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.dtype import DType
+from harness.errors import BadRequest
+from harness.operator import Operand, Operator
+from harness.operators import (
+    fields_from_json,
+    fields_to_json,
+    require_float,
+    require_size,
+    rounding_of_sums,
+    working_precision,
+)
+from harness.prompt import Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv2dSpec:
+    """
+    One 2-D convolution of one size: images of c x h x w, filters of c x r x s.
+
+    Layout ``nchw`` stores X as n, c, h, w and W as f, c, r, s; ``nhwc`` X as n, h, w, c and W as f, r, s, c.
+    Y has the layout of X. n, c and f may be 0; a kernel larger than the padded image is refused.
+    """
+
+    operator: ClassVar[str] = "conv2d"
+
+    n: int
+    c: int
+    h: int
+    w: int
+    f: int
+    r: int
+    s: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    layout: str = "nchw"
+    dtype: DType = DType.F32
+
+    def __post_init__(self) -> None:
+        require_float("conv2d", self.dtype)
+        for name in ("n", "c", "h", "w", "f", "padding"):
+            require_size("conv2d", name, getattr(self, name))
+        for name in ("r", "s", "stride", "dilation", "groups"):
+            require_size("conv2d", name, getattr(self, name), least=1)
+        if self.groups != 1:
+            raise BadRequest(f"conv2d: groups is {self.groups}; only 1 is supported yet")
+        if self.layout not in ("nchw", "nhwc"):
+            raise BadRequest(f"conv2d: layout is {self.layout!r}; choose nchw or nhwc")
+        for image, kernel, axis in ((self.h, self.r, "h"), (self.w, self.s, "w")):
+            room, span = image + 2 * self.padding, self.dilation * (kernel - 1) + 1
+            if room < span:
+                raise BadRequest(f"conv2d: the kernel spans {span} but {axis} with its padding has {room} elements")
+
+    @property
+    def oh(self) -> int:
+        """Return the height of the output."""
+        return _output_extent(self.h, self.r, self)
+
+    @property
+    def ow(self) -> int:
+        """Return the width of the output."""
+        return _output_extent(self.w, self.s, self)
+
+    @property
+    def slug(self) -> str:
+        """Return the id; letters and numbers are separated, so that ``-k k1`` or ``-k c910`` never selects it."""
+        parts = [f"n-{self.n}", f"c-{self.c}", f"{self.h}x{self.w}", f"f-{self.f}", f"{self.r}x{self.s}"]
+        parts += [f"s-{self.stride}", f"p-{self.padding}"]
+        if self.dilation != 1:
+            parts.append(f"d-{self.dilation}")
+        return f"{self.dtype.blas}conv-{'_'.join(parts)}-{self.layout}"
+
+    @property
+    def flops(self) -> int:
+        """Return the operations of the direct algorithm, products with padding included."""
+        return 2 * self.n * self.f * self.oh * self.ow * self.c * self.r * self.s
+
+    @property
+    def least_bytes(self) -> int:
+        """Return the bytes of W and Y, and of the elements of X that some output needs, once each."""
+        if self.flops == 0:
+            return self.n * self.f * self.oh * self.ow * self.dtype.bytes
+        image = _touched(self.h, self.r, self) * _touched(self.w, self.s, self)
+        elements = self.n * self.c * image + self.f * (self.c * self.r * self.s + self.n * self.oh * self.ow)
+        return elements * self.dtype.bytes
+
+    def operands(self) -> tuple[Operand, ...]:
+        """Return X, W and Y, tight, in the spec's layout."""
+        if self.layout == "nchw":
+            shapes = {"X": (self.n, self.c, self.h, self.w), "W": (self.f, self.c, self.r, self.s)}
+            shapes["Y"] = (self.n, self.f, self.oh, self.ow)
+        else:
+            shapes = {"X": (self.n, self.h, self.w, self.c), "W": (self.f, self.r, self.s, self.c)}
+            shapes["Y"] = (self.n, self.oh, self.ow, self.f)
+        return tuple(
+            Operand(
+                name=name, mode="out" if name == "Y" else "in", shape=shape, strides=_tight(shape), dtype=self.dtype
+            )
+            for name, shape in shapes.items()
+        )
+
+    def dims(self) -> dict[str, int]:
+        """Return the sizes, those of the output too, and ``nhwc`` as 0 or 1."""
+        sizes = {"n": self.n, "c": self.c, "h": self.h, "w": self.w, "f": self.f, "r": self.r, "s": self.s}
+        steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return sizes | steps | {"oh": self.oh, "ow": self.ow, "nhwc": int(self.layout == "nhwc")}
+
+    def scalars(self) -> tuple[float, ...]:
+        """Return nothing: a convolution here has no scalars."""
+        return ()
+
+    def reference(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the wanted Y in the dtype of the X given; bf16 operands come decoded to a float type."""
+        kind = operands["X"].dtype
+        wide = working_precision(operands["X"], operands["W"])
+        x, w = operands["X"].astype(wide, copy=False), operands["W"].astype(wide, copy=False)
+        return self._correlate(x, w).astype(kind, copy=False)
+
+    def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return one expected rounding error of each element of Y, computed in float64; never 0."""
+        x, w = (operands[name].astype(np.float64, copy=False) for name in ("X", "W"))
+        magnitude = self._correlate(np.abs(x), np.abs(w))
+        return rounding_of_sums(self.dtype, self.c * self.r * self.s, magnitude, self._correlate(x, w))
+
+    def _correlate(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Sum one matrix product for each of the r x s taps, on a padded copy of the images."""
+        if self.layout == "nhwc":
+            x, w = np.moveaxis(x, 3, 1), np.moveaxis(w, 3, 1)
+        border = (self.padding, self.padding)
+        padded = np.pad(x, ((0, 0), (0, 0), border, border))
+        result = np.zeros((self.n, self.f, self.oh * self.ow), x.dtype)
+        for i in range(self.r):
+            for j in range(self.s):
+                rows = slice(i * self.dilation, i * self.dilation + (self.oh - 1) * self.stride + 1, self.stride)
+                columns = slice(j * self.dilation, j * self.dilation + (self.ow - 1) * self.stride + 1, self.stride)
+                result += w[:, :, i, j] @ padded[:, :, rows, columns].reshape(self.n, self.c, self.oh * self.ow)
+        result = result.reshape(self.n, self.f, self.oh, self.ow)
+        return np.moveaxis(result, 1, 3) if self.layout == "nhwc" else result
+
+    def neighbours(self, tunables: Mapping[str, int]) -> Iterator["Conv2dSpec"]:
+        """
+        Yield some 25 small specs whose GEMM (filters, pixels, taps) surrounds mr, nr and kc, in the tuned layout.
+
+        With ``nchw`` filters are the rows (mr) and pixels the columns (nr), with ``nhwc`` the other way round.
+        """
+        mr, nr, kc = (max(tunables.get(name, 4), 1) for name in ("mr", "nr", "kc"))
+        plain = replace(self, n=1, stride=1, padding=0, dilation=1)
+        filters_block, pixels_block = (mr, nr) if self.layout == "nchw" else (nr, mr)
+        filters = [max(size, 1) for size in (1, filters_block - 1, filters_block, filters_block + 1)]
+        pixels = [max(size, 1) for size in (1, pixels_block - 1, pixels_block, pixels_block + 1)]
+        depths = [max(size, 1) for size in (1, kc - 1, kc, kc + 1)]
+        pointwise = replace(plain, h=1, r=1, s=1)
+        square = [(i, j, (i + j) % 4) for i in range(4) for j in range(4)]
+        specs = [replace(pointwise, f=filters[i], w=pixels[j], c=depths[d]) for i, j, d in square]
+        odd = replace(plain, c=kc // 9 + 1, h=5, w=7, f=filters_block + 1, r=3, s=3)
+        specs += [replace(odd, padding=padding, stride=stride) for padding in (0, 1) for stride in (1, 2)]
+        specs += [
+            replace(odd, n=2, h=9, w=pixels_block + 3, padding=1),
+            replace(odd, n=2, c=3, h=11, w=13, r=7, s=7, stride=2, padding=3),
+            replace(odd, h=1, w=1, padding=1),
+            replace(odd, c=2, r=1, s=1, stride=2, padding=2),
+            replace(odd, c=3, w=2 * pixels_block + 1, r=1, s=3, padding=1),
+            replace(odd, h=8, w=9, padding=2, dilation=2),
+            replace(self, n=1, c=3, h=self.r * self.dilation + 2, w=self.s * self.dilation + 3, f=filters_block + 1),
+            replace(odd, n=0),
+            replace(odd, f=0),
+            replace(odd, c=0, padding=1),
+        ]
+        yield from dict.fromkeys(specs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON; `OPERATOR.from_json` inverts it."""
+        return fields_to_json(self)
+
+
+def _output_extent(image: int, kernel: int, spec: Conv2dSpec) -> int:
+    return (image + 2 * spec.padding - spec.dilation * (kernel - 1) - 1) // spec.stride + 1
+
+
+def _touched(image: int, kernel: int, spec: Conv2dSpec) -> int:
+    """Return how many rows (or columns) of an image some output reads."""
+    outputs = range(_output_extent(image, kernel, spec))
+    taps = (o * spec.stride + k * spec.dilation - spec.padding for o in outputs for k in range(kernel))
+    return len({tap for tap in taps if 0 <= tap < image})
+
+
+def _tight(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of a row-major array without gaps."""
+    return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
+
+
+def _parse(rest: str, dtype: DType) -> Conv2dSpec:
+    """
+    Read ``3x3 64->128 at 56x56`` and options: batch, stride, pad (or same/valid padding), dilation, groups, layout.
+
+    Batch is 1 and stride 1 unless given; without a word on padding, odd square kernels keep the image's size
+    ("same" padding at stride 1), and others have to say theirs.
+    """
+    words = Words(rest)
+    names = {"n": "batch", "stride": "stride", "dilation": "dilation", "groups": "groups"}
+    read = {name: words.take_size(word) for name, word in names.items()}
+    sizes = {"n": 1} | {name: value for name, value in read.items() if value is not None}
+    padding = _take_padding(words)
+    layout = words.take("nchw", "nhwc") or "nchw"
+    channels = words.take_pair("->", "to")
+    image = words.take_group("at", "over", "image", "images", "input", "inputs", "on")
+    kernels = words.take_groups()
+    words.finish("2d", "channels", "image", "images", "input", "inputs", "filter", "filters", "pixels")
+    wanted = {
+        "the channels, as in 64->128": channels is not None,
+        "the image, as in at 56x56": image is not None and len(image) == 2,
+        "one kernel size, as in 3x3": [len(group) for group in kernels] == [2],
+    }
+    if not all(wanted.values()):
+        raise BadRequest(f"missing: {' and '.join(text for text, found in wanted.items() if not found)}")
+    (c, f), (h, w), (r, s) = channels, image, kernels[0]
+    if padding is None:
+        padding = _same_padding(r, s, sizes.get("dilation", 1))
+    return Conv2dSpec(**sizes, padding=padding, c=c, f=f, h=h, w=w, r=r, s=s, layout=layout, dtype=dtype)
+
+
+def _take_padding(words: Words) -> int | None:
+    """Read ``pad 1``, ``same padding`` or ``valid padding``; return None for same, which is also what no word means."""
+    number = words.take_size("padding", "pad")
+    same = words.take("same padding", "padding same")
+    valid = words.take("valid padding", "padding valid", "no padding")
+    if sum(given is not None for given in (number, same, valid)) > 1:
+        raise BadRequest("the padding is given more than once")
+    return 0 if valid else number
+
+
+def _same_padding(r: int, s: int, dilation: int) -> int:
+    if r != s or r % 2 == 0:
+        raise BadRequest(f"a {r}x{s} kernel has no same padding on all sides; say the padding, as in pad 1")
+    return dilation * (r - 1) // 2
+
+
+def _layers(*shapes: tuple[tuple[int, int, int, int], tuple[int, int, int]], **fields: Any) -> tuple[Conv2dSpec, ...]:
+    """
+    Build specs from ``(n, c, h, w), (f, r, s)``, the notation of the paper.
+
+    The paper's figure states no stride or padding: 7x7 is taken as ResNet's first layer (stride 2, padding 3), the
+    others as stride 1 with the padding that keeps the image's size.
+    """
+    return tuple(
+        Conv2dSpec(n=n, c=c, h=h, w=w, f=f, r=r, s=s, stride=2 if r == 7 else 1, padding=r // 2, **fields)
+        for (n, c, h, w), (f, r, s) in shapes
+    )
+
+
+# QiMeng-TensorOp (arXiv 2505.06302), figure of the convolutions on the project page: CPUs, then GPUs.
+_PAPER = _layers(
+    ((64, 3, 224, 224), (64, 7, 7)),
+    ((64, 64, 56, 56), (64, 1, 1)),
+    ((64, 64, 56, 56), (64, 3, 3)),
+    ((64, 1024, 14, 14), (256, 1, 1)),
+    ((64, 128, 56, 56), (128, 3, 3)),
+    ((32, 64, 112, 112), (128, 3, 3)),
+    ((32, 512, 14, 14), (512, 3, 3)),
+)
+_PAPER_GPU = _layers(
+    ((64, 64, 56, 56), (64, 3, 3)),
+    ((64, 128, 56, 56), (128, 3, 3)),
+    ((32, 64, 112, 112), (128, 3, 3)),
+    ((32, 512, 14, 14), (512, 3, 3)),
+    ((8, 256, 102, 102), (256, 3, 3)),
+    ((8, 128, 140, 140), (128, 3, 3)),
+    ((8, 128, 198, 198), (128, 3, 3)),
+)
+_SMOKE = (
+    *_layers(((1, 128, 28, 28), (128, 3, 3))),
+    *_layers(((1, 64, 56, 56), (64, 3, 3)), layout="nhwc"),
+)
+# ResNet-50's layers for one image: the first, one of each stage, a strided one.
+_RESNET = (
+    ((1, 3, 224, 224), (64, 7, 7)),
+    ((1, 64, 56, 56), (64, 1, 1)),
+    ((1, 64, 56, 56), (64, 3, 3)),
+    ((1, 128, 28, 28), (128, 3, 3)),
+    ((1, 256, 14, 14), (256, 3, 3)),
+    ((1, 512, 7, 7), (512, 3, 3)),
+    ((1, 1024, 14, 14), (256, 1, 1)),
+)
+_STRIDED = Conv2dSpec(n=1, c=128, h=56, w=56, f=128, r=3, s=3, stride=2, padding=1)
+_ODD = Conv2dSpec(n=2, c=37, h=29, w=31, f=53, r=3, s=3, padding=1)
+_SINGLE = (*_layers(*_RESNET), *_layers(*_RESNET, layout="nhwc"))
+
+OPERATOR = Operator(
+    name="conv2d",
+    words=("conv2d", "conv", "sconv", "dconv", "hconv", "bf16conv", "convolution", "2d convolution"),
+    from_json=lambda data: fields_from_json(Conv2dSpec, data),
+    parse=_parse,
+    example="fp32 conv 3x3 64->64 at 56x56, batch 32, on host",
+    shape_sets={
+        "smoke": _SMOKE,
+        "paper": _PAPER,
+        "paper_gpu": _PAPER_GPU,
+        "full": tuple(dict.fromkeys((*_SMOKE, *_PAPER, *_SINGLE, _STRIDED, replace(_STRIDED, layout="nhwc"), _ODD))),
+    },
+)

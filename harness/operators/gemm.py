@@ -1,0 +1,296 @@
+"""
+GEMM: ``C[m, n] = alpha * op(A)[m, k] @ op(B)[k, n] + beta * C``, row-major, with BLAS semantics.
+
+Ids, prompts and options say m x n x k; the paper's tables print m, k, n, which `GemmSpec.from_mkn` reads.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.dtype import DType
+from harness.errors import BadRequest
+from harness.operator import Operand, Operator
+from harness.operators import (
+    fields_from_json,
+    fields_to_json,
+    require_float,
+    require_size,
+    rounding_of_sums,
+    unit_roundoff,
+    working_precision,
+)
+from harness.prompt import Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GemmSpec:
+    """
+    One GEMM of one size.
+
+    ``trans_a`` says that A is stored as k x m, ``trans_b`` that B is stored as n x k.
+    ``lda``, ``ldb``, ``ldc`` are elements between stored rows; 0 means tight, and a tight one given is kept as 0,
+    so that equal computations compare equal; `row_a`, `row_b`, `row_c` give the numbers.
+    """
+
+    operator: ClassVar[str] = "gemm"
+
+    m: int
+    n: int
+    k: int
+    dtype: DType = DType.F32
+    trans_a: bool = False
+    trans_b: bool = False
+    alpha: float = 1.0
+    beta: float = 0.0
+    lda: int = 0
+    ldb: int = 0
+    ldc: int = 0
+
+    def __post_init__(self) -> None:
+        require_float("GEMM", self.dtype)
+        for name in ("m", "n", "k", "lda", "ldb", "ldc"):
+            require_size("GEMM", name, getattr(self, name))
+        for name in ("trans_a", "trans_b"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise BadRequest(f"GEMM: {name} is {value!r}; give a finite number")
+            object.__setattr__(self, name, float(value) + 0.0)  # -0.0 becomes 0.0: both say "C is not read"
+        for name, tight in self._tight_rows().items():
+            given = getattr(self, name)
+            if 0 < given < tight:
+                raise BadRequest(f"GEMM: {name} is {given}; a row needs {tight} or more, or 0 for tight")
+            object.__setattr__(self, name, 0 if given == tight else given)
+
+    @classmethod
+    def from_mkn(cls, m: int, k: int, n: int, **fields: Any) -> "GemmSpec":
+        """Build a spec from sizes in the order the paper's tables print them."""
+        return cls(m=m, n=n, k=k, **fields)
+
+    def _tight_rows(self) -> dict[str, int]:
+        """Return the length of the stored rows of A, B, C, at least 1 as in BLAS."""
+        a, b = (self.m if self.trans_a else self.k), (self.k if self.trans_b else self.n)
+        return {"lda": max(a, 1), "ldb": max(b, 1), "ldc": max(self.n, 1)}
+
+    @property
+    def row_a(self) -> int:
+        """Return the elements between the stored rows of A."""
+        return self.lda or self._tight_rows()["lda"]
+
+    @property
+    def row_b(self) -> int:
+        """Return the elements between the stored rows of B."""
+        return self.ldb or self._tight_rows()["ldb"]
+
+    @property
+    def row_c(self) -> int:
+        """Return the elements between the rows of C."""
+        return self.ldc or self._tight_rows()["ldc"]
+
+    @property
+    def slug(self) -> str:
+        """Return the id: ``sgemm-MxNxK``, and what differs from a plain tight product."""
+        parts = [f"{self.dtype.blas}gemm", f"{self.m}x{self.n}x{self.k}"]
+        if self.trans_a or self.trans_b:
+            parts.append(_transposes(self))
+        if self.alpha != 1.0:
+            parts.append(f"alpha-{self.alpha!r}")
+        if self.beta != 0.0:
+            parts.append(f"beta-{self.beta!r}")
+        if self.lda or self.ldb or self.ldc:
+            parts.append(f"ld-{self.row_a}-{self.row_b}-{self.row_c}")
+        return "-".join(parts)
+
+    @property
+    def flops(self) -> int:
+        """Return 2 m n k; with alpha 0 there is no product to compute."""
+        return 2 * self.m * self.n * self.k if self.alpha else 0
+
+    @property
+    def least_bytes(self) -> int:
+        """Return the bytes of A, B and C once each, C twice where it is read too."""
+        product = self.m * self.k + self.k * self.n if self.flops else 0
+        return (product + self.m * self.n * (1 if self.beta == 0.0 else 2)) * self.dtype.bytes
+
+    def operands(self) -> tuple[Operand, ...]:
+        """Return A and B as they are stored (transposed ones with their extents swapped), then C."""
+        a = (self.k, self.m) if self.trans_a else (self.m, self.k)
+        b = (self.n, self.k) if self.trans_b else (self.k, self.n)
+        mode = "out" if self.beta == 0.0 else "inout"
+        return (
+            Operand(name="A", mode="in", shape=a, strides=(self.row_a, 1), dtype=self.dtype),
+            Operand(name="B", mode="in", shape=b, strides=(self.row_b, 1), dtype=self.dtype),
+            Operand(name="C", mode=mode, shape=(self.m, self.n), strides=(self.row_c, 1), dtype=self.dtype),
+        )
+
+    def dims(self) -> dict[str, int]:
+        """Return sizes, leading dimensions as numbers and transposes as 0 or 1."""
+        return {
+            "m": self.m,
+            "n": self.n,
+            "k": self.k,
+            "lda": self.row_a,
+            "ldb": self.row_b,
+            "ldc": self.row_c,
+            "trans_a": int(self.trans_a),
+            "trans_b": int(self.trans_b),
+        }
+
+    def scalars(self) -> tuple[float, ...]:
+        """Return alpha, beta."""
+        return (self.alpha, self.beta)
+
+    def reference(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
+        """
+        Return the wanted C in the dtype of the A given; bf16 operands come decoded to a float type.
+
+        As in BLAS, C is not read when beta is 0, nor A and B when alpha is 0: a NaN there does not spread.
+        """
+        kind = operands["A"].dtype
+        wide = working_precision(operands["A"], operands["B"])
+        result = np.zeros((self.m, self.n), wide)
+        if self.alpha:
+            a, b = self._matrices(operands)
+            result += wide.type(self.alpha) * (a.astype(wide, copy=False) @ b.astype(wide, copy=False))
+        if self.beta:
+            result += wide.type(self.beta) * operands["C"].astype(wide, copy=False)
+        return result.astype(kind, copy=False)
+
+    def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return one expected rounding error of each element of C, computed in float64; never 0."""
+        exact = {name: array.astype(np.float64, copy=False) for name, array in operands.items()}
+        magnitude = np.zeros((self.m, self.n))
+        if self.alpha:
+            a, b = self._matrices(exact)
+            magnitude = abs(self.alpha) * (np.abs(a) @ np.abs(b))
+        scale = rounding_of_sums(self.dtype, self.k, magnitude, self.reference(exact))
+        if self.beta:
+            scale += unit_roundoff(self.dtype) * np.abs(self.beta * exact["C"])
+        return scale
+
+    def _matrices(self, operands: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return op(A) as m x k and op(B) as k x n."""
+        a, b = operands["A"], operands["B"]
+        return (a.T if self.trans_a else a), (b.T if self.trans_b else b)
+
+    def neighbours(self, tunables: Mapping[str, int]) -> Iterator["GemmSpec"]:
+        """
+        Yield some 25 small specs around mr, nr, kc: every pair of fringe sizes, roomy rows, scalars, empty sizes.
+
+        A Latin square over m, n and k covers all pairs in 16 specs; mc and nc, where they are tuned, get one each.
+        """
+        mr, nr, kc = (max(tunables.get(name, 4), 1) for name in ("mr", "nr", "kc"))
+        plain = replace(self, lda=0, ldb=0, ldc=0)
+        across = [tuple(max(size, 1) for size in (1, block - 1, block, block + 1)) for block in (mr, nr, kc)]
+        square = [(i, j, (i + j) % 4) for i in range(4) for j in range(4)]
+        specs = [replace(plain, m=across[0][i], n=across[1][j], k=across[2][depth]) for i, j, depth in square]
+        odd = replace(plain, m=2 * mr + 1, n=2 * nr + 1, k=kc + 1)
+        specs += [_roomy(odd), _roomy(replace(odd, m=mr, n=nr)), replace(odd, alpha=-1.5, beta=0.5)]
+        specs += [replace(odd, alpha=2.0, beta=0.0), _roomy(replace(odd, alpha=1.0, beta=1.0))]
+        specs += [replace(plain, m=0, n=nr, k=kc), replace(plain, m=mr, n=0, k=kc)]
+        specs += [replace(plain, m=mr, n=nr, k=0, beta=beta) for beta in (0.0, 0.5)]
+        if "mc" in tunables:
+            specs.append(replace(plain, m=tunables["mc"] + 1, n=nr + 1, k=3))
+        if "nc" in tunables:
+            specs.append(replace(plain, m=mr + 1, n=tunables["nc"] + 1, k=3))
+        yield from dict.fromkeys(specs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON; `OPERATOR.from_json` inverts it."""
+        return fields_to_json(self)
+
+
+def _transposes(spec: GemmSpec) -> str:
+    return ("t" if spec.trans_a else "n") + ("t" if spec.trans_b else "n")
+
+
+def _roomy(spec: GemmSpec) -> GemmSpec:
+    """Return the same product in rows with gaps, each of its own length."""
+    return replace(spec, lda=spec.row_a + 3, ldb=spec.row_b + 5, ldc=spec.row_c + 7)
+
+
+def _parse(rest: str, dtype: DType) -> GemmSpec:
+    """
+    Read sizes and options: ``512x768x1024``, ``1024x4096 by 4096x512``, ``m=512 n=768 k=1024``; ``tn``, ``alpha 2``.
+
+    Two matrices are op(A) and op(B), that is, after any transposition.
+    """
+    words = Words(rest)
+    scalars = {name: words.take_number(name) for name in ("alpha", "beta")}
+    rows = {name: words.take_size(name) for name in ("lda", "ldb", "ldc")}
+    letters = words.take("nn", "nt", "tn", "tt")
+    if letters is None:
+        in_words = (words.take(f"transposed {name}", f"transpose {name}", f"{name}^t") for name in ("a", "b"))
+        letters = "".join("t" if found else "n" for found in in_words)
+    named = {name: words.take_size(name) for name in ("m", "n", "k")}
+    groups = words.take_groups("by", "and", "times", "with")
+    words.finish()
+    options = {name: value for name, value in (scalars | rows).items() if value is not None}
+    return GemmSpec(
+        **_sizes(named, groups), dtype=dtype, trans_a=letters[0] == "t", trans_b=letters[1] == "t", **options
+    )
+
+
+def _sizes(named: dict[str, int | None], groups: list[list[int]]) -> dict[str, int]:
+    """Return m, n and k from whichever of the three forms the sentence used."""
+    if None not in named.values() and not groups:
+        return named
+    if any(size is not None for size in named.values()):
+        raise BadRequest("name each of m, n and k once (m=512 n=768 k=1024) or give them as 512x768x1024")
+    match groups:
+        case [[m, n, k]]:
+            return {"m": m, "n": n, "k": k}
+        case [[m, inner], [outer, n]] if inner == outer:
+            return {"m": m, "n": n, "k": inner}
+        case [[m, inner], [outer, n]]:
+            raise BadRequest(f"the inner sizes differ: {m}x{inner} by {outer}x{n}")
+    found = " and ".join("x".join(map(str, group)) for group in groups)
+    raise BadRequest(f"the sizes {f'are {found}' if found else 'are missing'}; give m x n x k, as in 512x768x1024")
+
+
+def _cubes(*sizes: int) -> tuple[GemmSpec, ...]:
+    return tuple(GemmSpec(m=size, n=size, k=size) for size in sizes)
+
+
+_SMOKE = (*_cubes(256, 512, 1024), GemmSpec(m=127, n=129, k=131))
+# QiMeng-TensorOp (arXiv 2505.06302), table 1: m, k, n as printed there, for CPUs and for GPUs.
+_PAPER = (*_cubes(512, 1024, 2048, 4096), *(GemmSpec.from_mkn(m, 4096, 4096) for m in (512, 768, 1024, 2048)))
+_PAPER_GPU = (
+    *_cubes(2048, 4096, 8192, 16384),
+    GemmSpec.from_mkn(16384, 8192, 1280),
+    GemmSpec.from_mkn(16384, 1024, 8192),
+    GemmSpec.from_mkn(16384, 8192, 7168),
+    GemmSpec.from_mkn(16384, 3584, 8192),
+)
+_SKINNY = (
+    *_cubes(8, 64, 333, 1000),
+    GemmSpec(m=1, n=4096, k=4096),
+    GemmSpec(m=8, n=4096, k=4096),
+    GemmSpec(m=4096, n=4096, k=8),
+    GemmSpec(m=4096, n=8, k=4096),
+    GemmSpec(m=512, n=512, k=512, trans_b=True),
+    GemmSpec(m=512, n=512, k=512, trans_a=True),
+)
+# google/XNNPACK bench/gemm.h, LLMGemmArguments: M, N, K as printed there.
+_LANGUAGE_MODELS = tuple(
+    GemmSpec(m=128, n=n, k=k) for n, k in ((16, 1024), (128, 1024), (4096, 1024), (11008, 4096), (32000, 4096))
+)
+
+OPERATOR = Operator(
+    name="gemm",
+    words=("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "matmul", "matrix multiplication", "matrix multiply"),
+    from_json=lambda data: fields_from_json(GemmSpec, data),
+    parse=_parse,
+    example="fp32 GEMM 1024x1024x1024 on host",
+    shape_sets={
+        "smoke": _SMOKE,
+        "paper": _PAPER,
+        "paper_gpu": _PAPER_GPU,
+        "full": tuple(dict.fromkeys((*_SMOKE, *_PAPER, *_SKINNY, *_LANGUAGE_MODELS))),
+    },
+)

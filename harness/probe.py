@@ -1,0 +1,71 @@
+"""Measure the machine: FMA peak and core clock, from register-only loops run like any candidate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from harness.build import names_header
+from harness.dtype import DType
+from harness.errors import RunnerError
+from harness.operator import Operand
+from harness.record import Verdict
+from harness.runners.arena import Arena, Placement
+from harness.runners.native import NativeObject, NativeWorker, Session
+from harness.toolchain import NATIVE, Toolchain
+
+TURNS = 20_000
+"""About 100 us of FMAs: long against a clock read, short against a slice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSpec:
+    """A loop without operands; enough of an `OperatorSpec` for the runner."""
+
+    kind: int
+    """512 or 256: FMAs of that many bits; 0: dependent multiplies."""
+    operator: ClassVar[str] = "probe"
+    dtype: ClassVar[DType] = DType.F32
+
+    def operands(self) -> tuple[Operand, ...]:
+        """Return none."""
+        return ()
+
+    def dims(self) -> Mapping[str, int]:
+        """Return which loop and how many turns."""
+        return {"kind": self.kind, "turns": TURNS}
+
+    def scalars(self) -> tuple[float, ...]:
+        """Return none."""
+        return ()
+
+    @property
+    def work(self) -> int:
+        """Return floating-point operations (kinds 512, 256) or cycles (kind 0) of one call."""
+        return TURNS * {512: 24 * 32, 256: 12 * 16, 0: 24}[self.kind]
+
+
+def probe_object(toolchain: Toolchain) -> NativeObject:
+    """Build the probe."""
+    names = names_header(("kind", "turns"))
+    built = toolchain.compile_c((NATIVE / "probe.c").read_text(), names, ["-march=x86-64"], trusted=True)
+    if isinstance(built, Verdict):
+        raise RunnerError(f"the machine probe does not build: {built}")
+    return NativeObject(name="probe", libraries=(built,), trusted=True)
+
+
+def open_probe(worker: NativeWorker, item: NativeObject, kind: int) -> tuple[Session, ProbeSpec]:
+    """Open a session on one loop; the caller closes it."""
+    spec = ProbeSpec(kind=kind)
+    with Arena(spec, Placement.ALIGNED) as arena:
+        return worker.open(item, arena), spec
+
+
+def rate(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> float:
+    """Return the median rate of a loop in operations (or cycles) a CPU second."""
+    session, spec = open_probe(worker, item, kind)
+    with session:
+        timings = [session.time(timeout_s=10, samples=50) for _ in range(slices)]
+    if not all(timings):
+        raise RunnerError(f"the machine probe {kind} failed: {session.verdict}")
+    return median(spec.work / sample for timing in timings for sample in timing.cpu_s)

@@ -1,0 +1,244 @@
+"""
+The screen for C text: sketches and vanilla single-file answers; see `harness.screen` for what a screen is worth.
+
+The text goes through the compiler's own first phases (spliced lines, comments, strings), so that what is looked at is
+what would be compiled; whatever could make the two differ (trigraphs, digraphs, pasted or escaped names) is refused.
+"""
+
+import re
+from collections.abc import Collection
+
+from harness.record import Outcome, Verdict
+
+TEXT_LIMIT = 1 << 20
+SKETCH_HEADERS = frozenset(
+    "stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h opw.h opw_names.h".split()
+)
+
+_DIRECTIVES = set("include define undef if ifdef ifndef elif elifdef elifndef else endif pragma error".split())
+_PRAGMAS = re.compile(r"\s*(?:once|(?:GCC\s+)?unroll\b.*|GCC\s+ivdep|clang\s+(?:loop|fp)\b.*|STDC\s+FP_CONTRACT\s+\w+)\s*")
+_TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
+_LEXER = re.compile(
+    r'"(?:\\[^\n]|[^"\\\n])*"|' r"'(?:\\[^\n]|[^'\\\n])*'" r"|/\*.*?\*/|//[^\n]*|/\*",
+    re.DOTALL,
+)
+_HIDING = re.compile(r"[^\n\t\x20-\x7e]|[\\\"'`]|%:|<:|##|\b(?:u8|[uUL])?R(?=0)")
+
+_NO_ASSEMBLY = "instructions belong to the kernel script, not to the sketch"
+_NO_LOADING = "nothing may run or change at load time"
+_NO_STATE = "keep state in the workspace"
+_NO_SYSTEM = "a sketch computes and never enters the operating system"
+_WORDS = {
+    **dict.fromkeys("asm __asm __asm__".split(), _NO_ASSEMBLY),
+    **dict.fromkeys(
+        "constructor __constructor__ destructor __destructor__ init_priority __init_priority__ ifunc __ifunc__ alias"
+        " __alias__ weak __weak__ weakref __weakref__ section __section__ init_seg".split(),
+        _NO_LOADING,
+    ),
+    **dict.fromkeys("_Thread_local __thread thread_local".split(), _NO_STATE),
+    **dict.fromkeys(
+        "__has_include __has_include_next __has_embed __FILE__ __INCLUDE_LEVEL__ _Pragma __pragma".split(),
+        "the text is built from itself alone",
+    ),
+    **dict.fromkeys(
+        "system popen execv execve execvp execvpe execl execlp fexecve posix_spawn fork vfork dlopen dlmopen dlsym"
+        " syscall ptrace mprotect pthread_create process_vm_readv environ".split(),
+        _NO_SYSTEM,
+    ),
+    **dict.fromkeys(
+        "__rdtsc _rdtsc __rdtscp _rdpmc __rdpmc __builtin_ia32_rdtsc __builtin_ia32_rdtscp __builtin_ia32_rdpmc"
+        " __builtin_readcyclecounter clock_gettime gettimeofday timespec_get".split(),
+        "a sketch reads no clock",
+    ),
+}
+_CALLS = (
+    "open|openat|creat|fopen|freopen|read|write|pread|pwrite|mmap|munmap|mremap|socket|connect|bind|kill|raise|signal"
+    "|sigaction|setjmp|longjmp|getenv|setenv|putenv|clock|time|clone|unshare|mount|exit|_exit|_Exit|abort|atexit"
+)
+_FORBIDDEN_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
+_FORBIDDEN_CALL = re.compile(rf"(?<![\w.>])({_CALLS})\s*\(")
+_ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b|\b_Alignas\b|\balignas\b|\b__declspec\b")
+_TOKEN = re.compile(r"\w+|\S")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+class Refused(Exception):
+    """What a screen found; an exception only within a screen."""
+
+    def __init__(self, line: int, thing: str, remedy: str):
+        super().__init__(f"line {line}: {thing} is not allowed here; {remedy}")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the finding as the SCREENED verdict of the candidate."""
+        return Verdict(outcome=Outcome.SCREENED, reason=str(self))
+
+
+def screen_c(text: str, *, headers: Collection[str] = SKETCH_HEADERS) -> Verdict | None:
+    """
+    Return why C text must not be built (SCREENED: the line, the thing, the remedy), or None.
+
+    Refused are includes other than ``headers``, inline assembly, attributes that act at load time, writable variables
+    that outlive a call (best effort: the declaration must say ``const``), and names of the operating system.
+    """
+    try:
+        if len(text) > TEXT_LIMIT:
+            raise Refused(1, f"a text of {len(text)} characters", f"stay below {TEXT_LIMIT}")
+        if found := _TRIGRAPH.search(text):
+            raise Refused(text.count("\n", 0, found.start()) + 1, f"the trigraph {found.group()}", "write the character")
+        bare, strings = _bare(text)
+        _check_words(bare)
+        code = [_check_directive(line, number, strings, headers) for number, line in enumerate(bare.split("\n"), 1)]
+        _check_variables("\n".join(code))
+    except Refused as refused:
+        return refused.verdict
+    return None
+
+
+def _bare(text: str) -> tuple[str, list[str]]:
+    """Return the text with lines spliced, comments gone and strings replaced by their numbers; lines keep theirs."""
+    spliced, owed = [], 0
+    for line in text.replace("\r\n", "\n").split("\n"):
+        if re.search(r"\\[ \t]*$", line):
+            spliced.append(line.rstrip(" \t")[:-1])
+            owed += 1
+        else:
+            spliced.append(line + "\n" * (owed + 1))
+            owed = 0
+    strings: list[str] = []
+
+    def take_out(match: re.Match[str]) -> str:
+        found = match.group()
+        if found[0] not in "\"'":
+            return found if found == "/*" else " " + "\n" * found.count("\n")
+        strings.append(found[1:-1])
+        return f"0{len(strings) - 1}s" if found[0] == '"' else "0"
+
+    bare = _LEXER.sub(take_out, "".join(spliced))
+    for number, line in enumerate(bare.split("\n"), 1):
+        if "/*" in line:
+            raise Refused(number, "a comment that never ends", "close it")
+        if odd := _HIDING.search(line):
+            raise Refused(number, repr(odd.group()), "write plain ASCII C: no pasted or escaped names, no raw strings")
+    return bare, strings
+
+
+def _check_words(bare: str) -> None:
+    for pattern in (_FORBIDDEN_WORD, _FORBIDDEN_CALL):
+        if found := pattern.search(bare):
+            word = found.group().rstrip("( \t\n")
+            remedy = _WORDS.get(word, _NO_SYSTEM)
+            raise Refused(bare.count("\n", 0, found.start()) + 1, word, f"{remedy} (rename it if it is a name of yours)")
+
+
+def _check_directive(line: str, number: int, strings: list[str], headers: Collection[str]) -> str:
+    """Refuse preprocessor lines outside the allow-list; return what of the line is code."""
+    match = re.match(r"\s*#\s*(\w*)(.*)", line)
+    if match is None:
+        return line
+    name, rest = match.groups()
+    if name and name not in _DIRECTIVES:
+        raise Refused(number, f"#{name}", "the text is built from itself alone")
+    if name == "include":
+        quoted = re.fullmatch(r"\s*0(\d+)s\s*", rest)
+        wanted = strings[int(quoted[1])] if quoted else rest.strip().removeprefix("<").removesuffix(">")
+        if wanted not in headers:
+            raise Refused(number, f"#include of {wanted}", f"include only {', '.join(sorted(headers))}")
+    if name == "pragma" and not _PRAGMAS.fullmatch(rest):
+        raise Refused(number, f"#pragma{rest.rstrip()}", "use unroll, clang loop or STDC FP_CONTRACT only")
+    if name == "define" and re.search(r"\bstatic\b", rest) and not re.search(r"\b(?:inline|const)\b", rest):
+        raise Refused(number, "static in a macro", "declare it where it is used, as const or inline")
+    return ""
+
+
+def _check_variables(code: str) -> None:
+    """Refuse declarations of writable variables that outlive a call, at file scope and after ``static``."""
+    tokens = [(found.group(), found.start()) for found in _TOKEN.finditer(_without_attributes(code))]
+    words = [word for word, _ in tokens]
+    at = 0
+    while at < len(words):
+        end, body = _declaration(words, at)
+        for first in (at, *_statics(words, *body)):
+            last = end if first == at else _declaration(words, first)[0]
+            if name := _writable(words[first:last]):
+                line = code.count("\n", 0, tokens[first][1]) + 1
+                raise Refused(line, f"the writable variable {name}", f"make it const, or {_NO_STATE}")
+        at = end
+
+
+def _without_attributes(code: str) -> str:
+    """Blank ``__attribute__((...))`` and its kin, which look like functions."""
+    while found := _ATTRIBUTE.search(code):
+        end = found.end()
+        depth = 0
+        for end in range(found.end(), len(code)):
+            depth += (code[end] == "(") - (code[end] == ")")
+            if depth <= 0 and not code[end].isspace():
+                break
+        blank = re.sub(r"[^\n]", " ", code[found.start() : end + 1])
+        code = code[: found.start()] + blank + code[end + 1 :]
+    return code
+
+
+def _skip(words: list[str], at: int) -> int:
+    """Return the index behind the bracket that closes the one at ``at``."""
+    opening, depth = words[at], 0
+    for here in range(at, len(words)):
+        depth += (words[here] == opening) - (words[here] == _CLOSING[opening])
+        if depth == 0:
+            return here + 1
+    return len(words)
+
+
+def _declaration(words: list[str], at: int) -> tuple[int, tuple[int, int]]:
+    """Return the index behind the declaration at ``at``, and the range of a function's body (else empty)."""
+    here, initialised = at, False
+    while here < len(words):
+        word = words[here]
+        if word == ";":
+            return here + 1, (0, 0)
+        initialised |= word == "="
+        if word == "{" and not initialised and words[here - 1] == ")":
+            end = _skip(words, here)
+            return end, (here, end)
+        here = _skip(words, here) if word in _CLOSING else here + 1
+    return len(words), (0, 0)
+
+
+def _statics(words: list[str], first: int, last: int) -> list[int]:
+    """Return where ``static`` declarations begin in a function's body; ``[static 4]`` is none."""
+    return [at for at in range(first, last) if words[at] == "static" and words[at - 1] != "["]
+
+
+def _writable(declaration: list[str]) -> str | None:
+    """Return the name that a declaration makes a writable variable of, or None."""
+    left = declaration[: declaration.index("=")] if "=" in declaration else declaration
+    flat: list[str] = []
+    at = 0
+    pointer_to_function = None
+    while at < len(left):
+        if left[at] in _CLOSING:
+            end = _skip(left, at)
+            if left[at] == "(" and left[at + 1 : at + 2] == ["*"]:
+                pointer_to_function = left[at + 1 : end - 1]
+            flat.append(left[at])
+            at = end
+        else:
+            flat.append(left[at])
+            at += 1
+    if not flat or flat[0] in ("typedef", "_Static_assert", "static_assert", ";"):
+        return None
+    if "extern" in flat and "=" not in declaration:
+        return None
+    if pointer_to_function is not None:
+        return None if "const" in pointer_to_function else pointer_to_function[-1]
+    if "(" in flat:
+        return None  # a function
+    names = [word for word in flat if re.fullmatch(r"[A-Za-z_]\w*", word)]
+    declares_only_a_type = "{" in flat and flat.index("{") >= len(flat) - 2
+    if not names or (declares_only_a_type and "=" not in declaration) or names[0] in ("struct", "union", "enum") and (
+        len(names) == 2 and "=" not in declaration
+    ):
+        return None
+    last_star = len(flat) - 1 - flat[::-1].index("*") if "*" in flat else 0
+    return None if "const" in flat[last_star:] else names[-1]

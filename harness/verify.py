@@ -1,0 +1,170 @@
+"""
+Verify: outputs into verdicts. First exactly, then for rounding, then at the fringes, then with NaN and infinity.
+
+Small integers make every order of summation give the same bits, so a single missing or doubled product shows.
+Random reals are then judged in units of the expected rounding error (STYLE: sqrt(k) u |A||B|; reject above 4).
+Expected values never leave this process; the candidate runs in a guarded child.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.operator import OperatorSpec
+from harness.record import Outcome, Verdict
+from harness.runners.arena import Arena, Placement
+from harness.runners.native import NativeObject, NativeWorker
+
+REJECT_ABOVE = 4.0
+OK = Verdict(outcome=Outcome.OK)
+Operands = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A verdict and how large the rounding error was, in expected rounding errors."""
+
+    verdict: Verdict
+    residual: float = float("nan")
+    specs: int = 0
+    """How many specs were run, neighbours included."""
+
+
+def timeout_s(spec: OperatorSpec) -> float:
+    """Return how long one call may take: 1 GFLOP/s, and two seconds of grace."""
+    return 2.0 + spec.flops / 1e9
+
+
+def exact_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
+    """Draw small integers, so every order of summation gives the same bits."""
+    return _draw(spec, lambda shape: rng.integers(-2, 3, shape))
+
+
+def real_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
+    """Draw normal reals, scaled by rows so that magnitudes differ."""
+
+    def normal(shape: tuple[int, ...]) -> np.ndarray:
+        scale = 2.0 ** rng.integers(-3, 4, (*shape[:1], *(1 for _ in shape[1:])))
+        return rng.standard_normal(shape) * scale
+
+    return _draw(spec, normal)
+
+
+def special_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
+    """Draw small integers with one NaN and one infinity in each input."""
+    operands = exact_operands(spec, rng)
+    for operand in spec.operands():
+        values = operands.get(operand.name)
+        if values is not None and operand.mode == "in" and values.size > 1:
+            first, second = rng.choice(values.size, 2, replace=False)
+            values.flat[first], values.flat[second] = np.nan, np.inf
+    return operands
+
+
+def _draw(spec: OperatorSpec, draw: Callable[[tuple[int, ...]], np.ndarray]) -> Operands:
+    return {o.name: draw(o.shape).astype(o.dtype.numpy) for o in spec.operands() if o.mode != "out"}
+
+
+def output_name(spec: OperatorSpec) -> str:
+    """Return the name of the operand that is computed."""
+    return next(operand.name for operand in spec.operands() if operand.mode != "in")
+
+
+def exact_mismatch(name: str, got: np.ndarray, wanted: np.ndarray) -> Verdict:
+    """Compare bit for bit but for the sign of zero and the payload of NaN; OK or WRONG with the first difference."""
+    if np.array_equal(got, wanted):
+        return OK
+    same = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+    return _wrong(name, got, wanted, ~same) if not same.all() else OK
+
+
+def _wrong(name: str, got: np.ndarray, wanted: np.ndarray, bad: np.ndarray) -> Verdict:
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    where = ", ".join(map(str, first))
+    unwritten = " (never written)" if np.isnan(got[first]) and not np.isnan(wanted[first]) else ""
+    reason = f"{name}[{where}] is {got[first]:.9g}{unwritten}, not {wanted[first]:.9g}; {int(bad.sum())} of {bad.size} differ"
+    return Verdict(outcome=Outcome.WRONG, reason=reason)
+
+
+def run_once(
+    worker: NativeWorker, item: NativeObject, spec: OperatorSpec, operands: Operands, placement: Placement
+) -> tuple[Verdict, np.ndarray]:
+    """Run one guarded call on fresh memory; return the verdict so far and the output."""
+    with Arena(spec, placement) as arena:
+        arena.fill(operands)
+        with worker.open(item, arena) as session:
+            verdict = session.call(timeout_s(spec))
+        trespass = arena.trespass() if verdict.ok else ""
+        if trespass:
+            reason = f"wrote outside the view of {trespass} (padding between rows, or beside the operand)"
+            verdict = Verdict(outcome=Outcome.BOUNDS, reason=reason)
+        return verdict, arena.view(output_name(spec)).copy()
+
+
+def verify_exact(
+    worker: NativeWorker,
+    item: NativeObject,
+    spec: OperatorSpec,
+    operands: Operands,
+    placement: Placement,
+) -> Verdict:
+    """Run on small integers (or specials) and compare exactly."""
+    verdict, got = run_once(worker, item, spec, operands, placement)
+    if not verdict.ok:
+        return _on(spec, verdict)
+    with np.errstate(invalid="ignore"):
+        return _on(spec, exact_mismatch(output_name(spec), got, spec.reference(operands)))
+
+
+def verify_rounding(worker: NativeWorker, item: NativeObject, spec: OperatorSpec, operands: Operands) -> Verification:
+    """Run on reals and compare with float64 in units of the expected rounding error."""
+    verdict, got = run_once(worker, item, spec, operands, Placement.ALIGNED)
+    if not verdict.ok or not got.size:
+        return Verification(verdict=_on(spec, verdict), residual=0.0, specs=1)
+    wide = {name: values.astype(np.float64) for name, values in operands.items()}
+    wanted = spec.reference(wide)
+    errors = np.abs(got - wanted) / spec.rounding_scale(operands)
+    bad = ~(errors <= REJECT_ABOVE)
+    residual = float(errors.max()) if not np.isnan(errors).any() else float("inf")
+    verdict = _wrong(output_name(spec), got, wanted, bad) if bad.any() else OK
+    return Verification(verdict=_on(spec, verdict), residual=residual, specs=1)
+
+
+def verify(
+    worker: NativeWorker,
+    item: NativeObject,
+    spec: OperatorSpec,
+    tunables: Mapping[str, int],
+    seed: int,
+) -> Verification:
+    """
+    Verify everything that is promised of a tuned operator, on data that tuning never saw.
+
+    The spec itself: exactly, with over-run guards, and for rounding. Its neighbours around the block sizes: exactly,
+    flush with either guard, and once with NaN and infinity among the inputs.
+    """
+    rng = np.random.default_rng([seed, 0x0972])
+    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
+    if not verdict.ok:
+        return Verification(verdict=verdict, specs=1)
+    rounding = verify_rounding(worker, item, spec, real_operands(spec, rng))
+    if not rounding.verdict.ok:
+        return rounding
+    count = 1
+    for neighbour in spec.neighbours(tunables):
+        count += 1
+        for placement, draw in (
+            (Placement.END, exact_operands),
+            (Placement.START, exact_operands),
+            (Placement.ALIGNED, special_operands),
+        ):
+            verdict = verify_exact(worker, item, neighbour, draw(neighbour, rng), placement)
+            if not verdict.ok:
+                return Verification(verdict=verdict, residual=rounding.residual, specs=count)
+    return Verification(verdict=OK, residual=rounding.residual, specs=count)
+
+
+def _on(spec: OperatorSpec, verdict: Verdict) -> Verdict:
+    """Say on which spec it happened; the slug is what reproduces it."""
+    return verdict if verdict.ok else Verdict(outcome=verdict.outcome, reason=f"{spec.slug}: {verdict.reason}")

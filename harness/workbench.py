@@ -1,0 +1,97 @@
+"""
+Workbench: everything one run needs to build and run candidates, opened once and lazily.
+
+Nothing starts before it is asked for: collecting tests opens no worker and compiles nothing.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import harness.baselines
+from harness.baselines import Baseline
+from harness.case import Case
+from harness.errors import TargetUnavailable
+from harness.host import detect_host
+from harness.kernel import Author, digest
+from harness.operator import OperatorSpec
+from harness.probe import probe_object
+from harness.registry import discover
+from harness.runners.native import NativeObject, NativeWorker
+from harness.sandbox import Sandbox
+from harness.store import Store
+from harness.target import Target, load_target
+from harness.toolchain import Toolchain
+
+
+class Workbench:
+    """Store, sandbox, toolchain, workers and the detected targets of one run; use as a context manager."""
+
+    def __init__(self, store: Store, *, allow_unsafe: bool = False) -> None:
+        self.store = store
+        self.sandbox = Sandbox(allow_unsafe=allow_unsafe)
+        self._targets: dict[str, Target] = {}
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """Return the compiler, assembler and linker."""
+        return Toolchain(self.store, self.sandbox)
+
+    @cached_property
+    def probe(self) -> NativeObject:
+        """Return the machine probe."""
+        return probe_object(self.toolchain)
+
+    def worker(self, environment: Mapping[str, str] | None = None) -> NativeWorker:
+        """Return a new worker process (started with its first command); the caller closes it."""
+        return NativeWorker(self.toolchain.worker(), environment)
+
+    def target(self, name: str) -> Target:
+        """Return a target; `host` is detected once. Raise `TargetUnavailable` where it cannot run here."""
+        if name not in self._targets:
+            if name == "host":
+                with self.worker() as worker:
+                    self._targets[name] = detect_host(self.toolchain, worker)
+            else:
+                target = load_target(name)
+                raise TargetUnavailable(f"{name}: no runner of kind {target.runner} yet; use --target host")
+        return self._targets[name]
+
+    def baselines(self, target: Target) -> dict[str, Baseline]:
+        """Return the baselines that exist for the target's kind of runner, by name."""
+        found: dict[str, Baseline] = discover(harness.baselines, "BASELINE")
+        return {baseline.name: baseline for baseline in found.values() if target.runner in baseline.runners}
+
+    def identity(self, case: Case, author: Author) -> str:
+        """Return the look-up key of a tuned operator: what it is for and who wrote it, nothing measured."""
+        return digest("tuned", self.target(case.target).identity(), case.threads, spec_key(case.spec), author.name)
+
+    def fingerprints(self, author: Author) -> dict[str, str]:
+        """Return what a tuned operator depends on beyond its identity."""
+        return {"author": author.fingerprint, "toolchain": self.toolchain.name}
+
+    def machine_facts(self, target: Target) -> dict[str, Any]:
+        """Return the machine's facts for records and reports."""
+        return {
+            "cpu": target.toolchain.get("brand", target.name),
+            "features": list(target.features),
+            "caches": [{"level": c.level, "bytes": c.bytes, "ways": c.ways} for c in target.caches],
+            "cores": target.cores.value,
+            "clock_hz": target.clock_hz.value,
+            "vector_bits": target.vector_bits.value,
+            "sandbox": self.sandbox.level,
+            "toolchain": self.toolchain.name,
+        }
+
+
+def spec_key(spec: OperatorSpec) -> dict[str, Any]:
+    """Return a spec as JSON with its operator's name, as records keep it."""
+    return {"operator": spec.operator, **spec.to_json()}
+
+
+def default_store_path(given: str | Path | None) -> Path:
+    """Return the store's place: what was given, or the default of `harness.store`."""
+    from harness.store import default_store
+
+    return Path(given) if given else default_store()

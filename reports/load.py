@@ -1,0 +1,247 @@
+"""
+Load a run: its measurements as cases, its evaluations as searches.
+
+A record's facts come from many writers and schemas, so each is optional: what is absent or not a number is None.
+Text from records is made printable here, once; renderers still escape it for their own format.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.record import Record
+from harness.stats import Ratio
+from harness.store import Run, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A library that ours was measured against."""
+
+    name: str
+    version: str | None
+    core: str | None
+    threads: int | None
+    verdict: str | None
+    """None where it was not verified."""
+    throughput_gflops: float | None
+    ratio: float | None
+    """Throughput ours over theirs."""
+    ratio_low: float | None
+    ratio_high: float | None
+    samples_s: tuple[float, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether its figures may be shown."""
+        return self.verdict is None or self.verdict.upper().split(":")[0].strip() == "OK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row of a table: an operator on a target, measured."""
+
+    id: str
+    target: str
+    operator: str | None
+    dtype: str | None
+    threads: int | None
+    clock: str
+    author: str
+    verdict: str
+    """The outcome's name, as in ``OK`` or ``WRONG``."""
+    reason: str
+    throughput_gflops: float | None
+    peak_gflops: float | None
+    peak_fraction: float | None
+    residual: float | None
+    """Largest error in expected rounding errors."""
+    evaluations: int | None
+    tuning_s: float | None
+    stale: bool
+    from_store: bool
+    flops: float | None
+    samples_s: tuple[float, ...]
+    peers: tuple[Peer, ...]
+    a_a: Ratio | None
+    candidate: dict[str, Any]
+    machine: dict[str, Any]
+    fingerprints: dict[str, Any]
+    search: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the operator may be used."""
+        return self.verdict == "OK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One candidate of a search."""
+
+    sequence: int
+    verdict: str
+    reason: str
+    speed: float | None
+    """In the search's unit; None for a failure."""
+    candidate: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The evaluations of one tuning, in order."""
+
+    case: str
+    clock: str
+    unit: str
+    """``GFLOP/s``, or ``runs/s`` where the operations are not known."""
+    evaluations: tuple[Evaluation, ...]
+    winner: dict[str, Any]
+    """The candidate that was measured; empty for a tuning that did not end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that a report of a run shows."""
+
+    run: Run
+    cases: tuple[Case, ...]
+    searches: tuple[Search, ...]
+
+
+def load_report(store: Store, run: str = "last") -> Report:
+    """Load a run by id, unique beginning or ``last``; raise `BadRequest` that names the choices."""
+    run_id = store.resolve_run(run)
+    entry = next(entry for entry in store.runs() if entry.id == run_id)
+    measured = list(_latest(store.records(run=run_id, kind="measurement")))
+    evaluated = store.records(run=run_id, kind="evaluation")
+    unmeasured = {record.case: record for record in evaluated if record.case not in {m.case for m in measured}}
+    searches = [_search(store, record, evaluated) for record in (*measured, *unmeasured.values())]
+    return Report(
+        run=entry,
+        cases=tuple(case_of(record) for record in measured),
+        searches=tuple(search for search in searches if search.evaluations),
+    )
+
+
+def _latest(records: Iterable[Record]) -> Iterable[Record]:
+    """Return the last record of each case, for a case that was measured again, in the order they first came."""
+    return {(r.case, r.author, r.clock, r.facts.get("threads")): r for r in records}.values()
+
+
+def case_of(record: Record) -> Case:
+    """Return a measurement record as a row."""
+    facts = record.facts
+    peers = _mapping(facts, "peers")
+    return Case(
+        id=clean(record.case),
+        target=clean(record.target),
+        operator=_text(facts, "operator"),
+        dtype=_text(facts, "dtype") or _text(record.spec, "dtype"),
+        threads=_count(facts, "threads"),
+        clock=clean(record.clock),
+        author=clean(record.author),
+        verdict=record.verdict.outcome.name,
+        reason=clean(record.verdict.reason),
+        throughput_gflops=number(facts, "throughput_gflops"),
+        peak_gflops=number(facts, "peak_gflops"),
+        peak_fraction=number(facts, "peak_fraction"),
+        residual=number(facts, "residual"),
+        evaluations=_count(facts, "evaluations"),
+        tuning_s=number(facts, "tuning_s"),
+        stale=facts.get("stale") is True,
+        from_store=facts.get("from_store") is True,
+        flops=number(facts, "flops"),
+        samples_s=_samples(record.samples_s),
+        peers=tuple(_peer(name, _mapping(peers, name)) for name in peers),
+        a_a=_ratio(_mapping(facts, "a_a")),
+        candidate=record.candidate or _mapping(facts, "candidate"),
+        machine=_mapping(facts, "machine"),
+        fingerprints=_mapping(facts, "fingerprints"),
+        search=_mapping(facts, "search"),
+    )
+
+
+def _peer(name: str, facts: Mapping[str, Any]) -> Peer:
+    return Peer(
+        name=clean(name),
+        version=_text(facts, "version"),
+        core=_text(facts, "core"),
+        threads=_count(facts, "threads"),
+        verdict=_text(facts, "verdict"),
+        throughput_gflops=number(facts, "throughput_gflops"),
+        ratio=number(facts, "ratio"),
+        ratio_low=number(facts, "ratio_low"),
+        ratio_high=number(facts, "ratio_high"),
+        samples_s=_samples(facts.get("samples_s")),
+    )
+
+
+def _search(store: Store, record: Record, evaluated: list[Record]) -> Search:
+    """
+    Return the tuning that a record belongs to, whichever runs it was spread over.
+
+    ``record`` is a measurement, or the last evaluation of a tuning that did not end.
+    """
+    own = [r for r in evaluated if r.case == record.case]
+    known = store.records(identity=record.identity, kind="evaluation") if record.identity else own
+    tuning = record.facts.get("tuning") or ((own or known)[-1].facts.get("tuning") if own or known else None)
+    chosen = sorted((r for r in known if r.facts.get("tuning") == tuning), key=lambda r: r.sequence)
+    flops = number(record.facts, "flops")
+    return Search(
+        case=clean(record.case),
+        clock=clean(record.clock),
+        unit="GFLOP/s" if flops else "runs/s",
+        evaluations=tuple(_evaluation(r, flops / 1e9 if flops else 1.0) for r in chosen),
+        winner=record.candidate if record.kind == "measurement" else {},
+    )
+
+
+def _evaluation(record: Record, work: float) -> Evaluation:
+    best_s = record.best_s
+    return Evaluation(
+        sequence=record.sequence,
+        verdict=record.verdict.outcome.name,
+        reason=clean(record.verdict.reason),
+        speed=work / best_s if 0 < best_s < math.inf else None,
+        candidate=record.candidate,
+    )
+
+
+def clean(text: object) -> str:
+    """Return text on one line without anything that steers a terminal or cannot be encoded."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def number(facts: Mapping[str, Any], name: str) -> float | None:
+    """Return a finite number of a mapping, or None."""
+    value = facts.get(name)
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if usable else None
+
+
+def _count(facts: Mapping[str, Any], name: str) -> int | None:
+    value = number(facts, name)
+    return None if value is None else int(value)
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    value = facts.get(name)
+    return None if value is None else clean(value)
+
+
+def _mapping(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = facts.get(name)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _ratio(facts: Mapping[str, Any]) -> Ratio | None:
+    parts = [number(facts, name) for name in ("ratio", "ratio_low", "ratio_high")]
+    return None if None in parts else Ratio(ratio=parts[0], low=parts[1], high=parts[2])
+
+
+def _samples(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple):
+        return ()
+    return tuple(v for v in values if isinstance(v, int | float) and math.isfinite(v) and v > 0)

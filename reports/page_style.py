@@ -1,0 +1,92 @@
+"""The style sheet of the HTML report: one column, system fonts, light and dark, no file or network needed."""
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --paper: #faf9f6; --card: #ffffff; --ink: #1d1c1a; --soft: #5f5b53; --line: #e3dfd6; --grid: #ece9e2;
+  --ours: #0b5c9e; --on-ours: #ffffff; --peer-0: #cfc8b8; --peer-1: #e3b45a; --peer-2: #8fc1b0; --peer-3: #d3a4c2;
+  --on-peer: #262420; --peak: #c2410c; --good: #157347; --bad: #b42318; --band: #efebe1; --whisker: #1d1c1a;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #161615; --card: #1e1e1c; --ink: #edebe6; --soft: #a5a096; --line: #35332f; --grid: #2b2a27;
+    --ours: #5aa5e6; --on-ours: #0d1a26; --peer-0: #57534a; --peer-1: #8a6a25; --peer-2: #3f6f61; --peer-3: #7a5069;
+    --on-peer: #f1eee7; --peak: #fb8a4c; --good: #58c48d; --bad: #ff8a7a; --band: #2c2a25; --whisker: #edebe6;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
+main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1, h2 { font-family: "Iowan Old Style", Charter, "Palatino Linotype", Palatino, Georgia, "DejaVu Serif", serif;
+  font-weight: 600; line-height: 1.2; letter-spacing: -0.01em; }
+h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); margin: 0.2rem 0 0.5rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.35rem; margin: 3rem 0 0.35rem; }
+h3 { font-size: 0.95rem; margin: 1.5rem 0 0.5rem; font-weight: 600; }
+p { margin: 0.3rem 0 0.9rem; max-width: 44rem; }
+.kicker { margin: 0; font-size: 0.8rem; letter-spacing: 0.09em; text-transform: uppercase; color: var(--soft); }
+.soft, figcaption, .notes { color: var(--soft); font-size: 0.875rem; }
+code, pre, .name { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+code { font-size: 0.875em; overflow-wrap: anywhere; }
+pre { overflow-x: auto; padding: 0.8rem 1rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; font-size: 0.85rem; margin: 0.5rem 0 1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: 0.75rem; margin: 1.5rem 0; }
+.tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.8rem 1rem; }
+.tiles dt { color: var(--soft); font-size: 0.8rem; line-height: 1.35; }
+.tiles dd { margin: 0.15rem 0 0; font-size: 1.6rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
+table { border-collapse: collapse; width: 100%; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.5rem 0.75rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+tr:last-child td, tr:last-child th { border-bottom: 0; }
+thead th { color: var(--soft); font-weight: 500; }
+th:first-child, td.left, th.left { text-align: left; }
+tbody th { font-weight: 500; font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+td.candidate { color: var(--soft); }
+.ok { color: var(--good); } .not-ok { color: var(--bad); font-weight: 600; }
+.notes { margin: 0.7rem 0 0; padding-left: 1.1rem; } .notes li { margin: 0.15rem 0; overflow-wrap: anywhere; }
+figure { margin: 0.75rem 0 1.5rem; padding: 1rem 1.1rem 0.7rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+figcaption { margin-top: 0.4rem; overflow-wrap: anywhere; }
+.searches { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); gap: 0.9rem; }
+.searches figure { margin: 0; }
+.searches h3 { margin: 0 0 0.8rem; font-size: 0.85rem; overflow-wrap: anywhere; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.3rem 1.1rem; margin: 0 0 0.8rem; padding: 0; list-style: none;
+  font-size: 0.82rem; color: var(--soft); }
+.legend i { display: inline-block; width: 0.85rem; height: 0.85rem; margin-right: 0.4rem; border-radius: 3px;
+  vertical-align: -0.1rem; }
+.legend i.ours { background: var(--ours); } .legend i.peak { width: 3px; background: var(--peak); }
+.legend i.peer-0 { background: var(--peer-0); } .legend i.peer-1 { background: var(--peer-1); }
+.legend i.peer-2 { background: var(--peer-2); } .legend i.peer-3 { background: var(--peer-3); }
+.legend i.faster, .legend i.slower, .legend i.same { border-radius: 50%; }
+.legend i.faster { background: var(--good); } .legend i.slower { background: var(--bad); }
+.legend i.same { border: 2px solid var(--soft); } .legend i.band { background: var(--band); }
+dl.facts { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.2rem 1.2rem; font-size: 0.9rem; }
+dl.facts dt { color: var(--soft); } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
+svg { display: block; }
+svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
+svg text.name { font-size: 12.5px; font-weight: 500; paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
+svg text.tick { font-size: 11px; fill: var(--soft); }
+svg text.value { font-size: 11.5px; fill: var(--soft); }
+svg text.bar-text { font-size: 11.5px; pointer-events: none; fill: var(--on-peer); }
+svg text.bar-text.ours { fill: var(--on-ours); font-weight: 600; }
+.end { text-anchor: end; } .middle { text-anchor: middle; }
+.grid { stroke: var(--grid); } .base { stroke: var(--soft); } .one { stroke: var(--soft); }
+.bar.ours { fill: var(--ours); } .bar.peer-0 { fill: var(--peer-0); } .bar.peer-1 { fill: var(--peer-1); }
+.bar.peer-2 { fill: var(--peer-2); } .bar.peer-3 { fill: var(--peer-3); }
+.peak { stroke: var(--peak); stroke-width: 2.5; } .band { fill: var(--band); }
+.whisker { stroke: var(--whisker); stroke-width: 1.2; }
+.dot.faster .whisker { stroke: var(--good); } .dot.slower .whisker { stroke: var(--bad); }
+.dot.same .whisker, .dot.control .whisker { stroke: var(--soft); }
+.dot .whisker { stroke-width: 1.8; } .dot.control .whisker { stroke-width: 1; }
+circle.faster { fill: var(--good); } circle.slower { fill: var(--bad); }
+circle.same, circle.control { fill: var(--card); stroke: var(--soft); stroke-width: 2; }
+circle.control { stroke-width: 1; }
+svg text.value.faster { fill: var(--good); font-weight: 600; }
+svg text.value.slower { fill: var(--bad); font-weight: 600; }
+.best { stroke: var(--ours); stroke-width: 2; stroke-linecap: round; }
+.evaluation { fill: var(--soft); fill-opacity: 0.55; }
+.evaluation.winner { fill: var(--card); fill-opacity: 1; stroke: var(--ours); stroke-width: 2.5; }
+svg text.failure { fill: var(--bad); font-size: 15px; text-anchor: middle; }
+@media (max-width: 30rem) { main { padding: 1.5rem 0.9rem 3rem; } figure { padding: 0.8rem 0.75rem 0.5rem; } }
+@media print { body { background: none; } figure, .scroll, .tiles div { break-inside: avoid; } }
+"""

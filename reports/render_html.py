@@ -1,0 +1,227 @@
+"""
+One HTML page a run: table, plots and how to reproduce it.
+
+The page is a single file without scripts, so it opens from a mail or a build server's artefacts; its security policy
+forbids it to load anything, whatever text a record brought along.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from reports.load import Case, Report, Search, clean
+from reports.markup import Markup, tag
+from reports.page_style import STYLE
+from reports.plots import ratio_plot, search_plot, throughput_plot
+from reports.wording import (
+    by_clock,
+    clock_title,
+    command_line,
+    counted,
+    gflops,
+    mean_ratio,
+    moment,
+    notes,
+    of_peak,
+    parameters,
+    peer_names,
+    percent,
+    reasons,
+    threads,
+    throughput,
+    times,
+)
+from reports.wording import residual as residual_text
+from reports.wording import verdict as verdict_text
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def render_html(report: Report) -> str:
+    """Return the page of a run."""
+    title = f"Opwright run {report.run.id}"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        tag("style", Markup(STYLE)),
+    )
+    body = [_header(report), _tables(report.cases), _throughputs(report.cases), _ratios(report.cases)]
+    body += [_searches(report.searches), _machine(report.cases), _reproduce(report)]
+    return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
+
+
+def _header(report: Report) -> Markup:
+    correct = sum(case.ok for case in report.cases)
+    tiles = [("cases right", f"{correct} of {len(report.cases)}")]
+    for clock, cases in by_clock(report.cases).items():
+        for name in peer_names(cases):
+            if mean := mean_ratio(cases, name):
+                over = counted(mean[1], "case")
+                tiles.append((f"times {name}, geometric mean of {over}, {clock} clock", f"{mean[0]:.2f}×"))
+        fractions = [case.peak_fraction for case in cases if case.ok and case.peak_fraction is not None]
+        if fractions:
+            kind = "modelled peak" if clock == "model" else "measured peak"
+            tiles.append((f"of {kind}, median, {clock} clock", f"{percent(median(fractions))}%"))
+    return tag(
+        "header",
+        tag("p", "Opwright", class_="kicker"),
+        tag("h1", f"Run {report.run.id}"),
+        tag(
+            "p",
+            f"Started {moment(report.run.created)}" + ("" if report.run.finished else "; it did not finish"),
+            class_="soft",
+        ),
+        tag("dl", *[tag("div", tag("dt", name), tag("dd", value)) for name, value in tiles], class_="tiles"),
+    )
+
+
+def _tables(cases: Sequence[Case]) -> Markup:
+    parts = [tag("h2", "Results")] if cases else []
+    for clock, group in by_clock(cases).items():
+        parts += [
+            tag("h3", clock_title(clock)),
+            tag("div", _table(group), class_="scroll", tabindex=0, role="region", aria_label=clock_title(clock)),
+            tag("ul", *[tag("li", sentence, class_="not-ok") for sentence in reasons(group)], class_="notes"),
+            tag("ul", *[tag("li", sentence) for sentence in notes(group)], class_="notes"),
+        ]
+    return tag("section", *parts)
+
+
+def _table(cases: Sequence[Case]) -> Markup:
+    names = peer_names(cases)
+    header = ["case", "GFLOP/s", "% of peak", *(f"× {name}" for name in names), "residual"]
+    cells = [tag("th", text, scope="col") for text in header]
+    cells += [tag("th", text, scope="col", class_="left") for text in ("verdict", "candidate")]
+    return tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *[_table_row(case, names) for case in cases]))
+
+
+def _table_row(case: Case, names: Sequence[str]) -> Markup:
+    figures = [
+        throughput(case),
+        of_peak(case),
+        *(times(case, name) for name in names),
+        residual_text(case.residual),
+    ]
+    return tag(
+        "tr",
+        tag("th", case.id, scope="row"),
+        *[tag("td", figure) for figure in figures],
+        tag("td", verdict_text(case), class_=f"left {'ok' if case.ok else 'not-ok'}"),
+        tag("td", parameters(case.candidate), class_="left candidate"),
+    )
+
+
+def _throughputs(cases: Sequence[Case]) -> Markup:
+    groups: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        if case.throughput_gflops is not None:
+            groups.setdefault((case.target, case.dtype, case.threads, case.clock), []).append(case)
+    parts = [tag("h2", "Throughput against peak")] if groups else []
+    for (target, dtype, count, clock), group in groups.items():
+        title = ", ".join(filter(None, (target, dtype, threads(count), clock_title(clock))))
+        peers = [(f"peer-{index % 4}", name) for index, name in enumerate(peer_names(group))]
+        parts.append(tag("h3", title))
+        parts.append(
+            _figure(
+                throughput_plot(group),
+                "GFLOP/s by shape. Whiskers span 80% of the single rounds.",
+                [("ours", "opwright"), *peers, ("peak", "modelled peak" if clock == "model" else "peak")],
+            )
+        )
+    return tag("section", *parts)
+
+
+def _ratios(cases: Sequence[Case]) -> Markup:
+    groups = {
+        clock: group
+        for clock, group in by_clock(cases).items()
+        if any(case.ok and peer.ok and (peer.ratio or 0) > 0 for case in group for peer in case.peers)
+    }
+    parts = [tag("h2", "Against the peers")] if groups else []
+    for clock, group in groups.items():
+        parts.append(tag("h3", clock_title(clock)))
+        parts.append(
+            _figure(
+                ratio_plot(group),
+                "Ratio of throughputs on a logarithmic axis: right of 1 ours is faster. Lines are 95% intervals of the "
+                "median over paired rounds; small circles are the same code against itself.",
+                [
+                    ("faster", "faster"),
+                    ("slower", "slower"),
+                    ("same", "same or undecided"),
+                    ("band", "within 3%: same"),
+                ],
+            )
+        )
+    return tag("section", *parts)
+
+
+def _searches(searches: Sequence[Search]) -> Markup:
+    if not searches:
+        return Markup("")
+    figures = []
+    for search in searches:
+        figures.append(tag("figure", tag("h3", search.case), search_plot(search), tag("figcaption", _progress(search))))
+    intro = "A dot is one evaluation, the line the best so far, × a candidate that failed; the ring was chosen."
+    return tag(
+        "section",
+        tag("h2", "Search progress"),
+        tag("p", intro + " Winners are measured again, so the table's figures differ.", class_="soft"),
+        tag("div", *figures, class_="searches"),
+    )
+
+
+def _progress(search: Search) -> str:
+    failed = sum(e.speed is None for e in search.evaluations)
+    unit = f"{search.unit}, modelled" if search.clock == "model" else search.unit
+    ending = "" if search.winner else "; the tuning did not end, the same command resumes it"
+    good = [e for e in search.evaluations if e.speed is not None]
+    if not good:
+        return f"{counted(len(search.evaluations), 'evaluation')}, all failed{ending}"
+    best = max(good, key=lambda e: e.speed)
+    return f"{gflops(best.speed)} {unit} at evaluation {best.sequence}; {len(good)} ran, {failed} failed{ending}"
+
+
+def _figure(plot: Markup, caption: str, legend: Iterable[tuple[str, str]]) -> Markup:
+    entries = [tag("li", tag("i", class_=kind), text) for kind, text in legend]
+    return tag("figure", tag("ul", *entries, class_="legend"), plot, tag("figcaption", caption))
+
+
+def _machine(cases: Sequence[Case]) -> Markup:
+    machines = {clean(case.machine): (case.target, case.machine) for case in cases if case.machine}
+    parts = [tag("h2", "Machine")] if machines else []
+    for target, machine in machines.values():
+        parts += [tag("h3", target) if len(machines) > 1 else Markup(""), _facts(machine)]
+    return tag("section", *parts)
+
+
+def _facts(facts: Mapping[str, Any]) -> Markup:
+    rows = [tag("dt", name.replace("_", " ")) + tag("dd", _words(value)) for name, value in facts.items()]
+    return tag("dl", *[Markup(row) for row in rows], class_="facts")
+
+
+def _words(value: Any) -> str:
+    """Return a fact as text: lists with commas, mappings as pairs."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _reproduce(report: Report) -> Markup:
+    parts = [tag("h2", "How to reproduce")]
+    if command := command_line(report.run.argv):
+        parts.append(tag("pre", tag("code", command)))
+    searches = dict.fromkeys(f"{case.author}, search {_words(case.search)}" for case in report.cases if case.search)
+    fingerprints = {clean(case.fingerprints): case.fingerprints for case in report.cases if case.fingerprints}
+    facts = dict(report.run.facts)
+    if searches:
+        facts["author and search"] = list(searches)
+    parts.append(_facts(facts))
+    parts += [tag("h3", "Fingerprints of what the operators depend on")] if fingerprints else []
+    parts += [_facts(prints) for prints in fingerprints.values()]
+    return tag("section", *parts)

@@ -1,0 +1,473 @@
+"""Operator specs: ids, sizes, references, prices and neighbours."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.dtype import DType
+from harness.errors import BadRequest
+from harness.operator import OperatorSpec
+from harness.operators import operators, spec_from_json
+from harness.operators.conv2d import Conv2dSpec
+from harness.operators.gemm import GemmSpec
+
+TARGETS = ["c906", "c908", "c910", "k1", "a72", "a76", "h100", "h200", "a100", "rtx4060", "host", "cuda"]
+FLOATS = [DType.F32, DType.F64, DType.F16, DType.BF16]
+EVERY_SET = [spec for operator in operators().values() for specs in operator.shape_sets.values() for spec in specs]
+
+
+def draw_operands(spec, seed=0, kind=np.float64, small_integers=False):
+    """Draw the operands of a spec as tight arrays, outputs included."""
+    rng = np.random.default_rng(seed)
+    draw = (lambda shape: rng.integers(-2, 3, shape)) if small_integers else rng.standard_normal
+    return {operand.name: draw(operand.shape).astype(kind) for operand in spec.operands()}
+
+
+gemm_specs = st.builds(
+    lambda sizes, room, **fields: _with_room(GemmSpec(**sizes, **fields), room),
+    sizes=st.fixed_dictionaries({name: st.integers(0, 9) for name in "mnk"}),
+    room=st.tuples(*[st.integers(0, 3)] * 3),
+    dtype=st.sampled_from(FLOATS),
+    trans_a=st.booleans(),
+    trans_b=st.booleans(),
+    alpha=st.sampled_from([1.0, 0.0, -1.5, 2.0]) | st.floats(-1e3, 1e3),
+    beta=st.sampled_from([0.0, 1.0, 0.5]) | st.floats(-1e3, 1e3),
+)
+conv_specs = st.builds(
+    Conv2dSpec,
+    n=st.integers(0, 2),
+    c=st.integers(0, 4),
+    h=st.integers(5, 9),
+    w=st.integers(5, 9),
+    f=st.integers(0, 4),
+    r=st.integers(1, 3),
+    s=st.integers(1, 3),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 3),
+    dilation=st.integers(1, 2),
+    layout=st.sampled_from(["nchw", "nhwc"]),
+    dtype=st.sampled_from(FLOATS),
+)
+specs = gemm_specs | conv_specs
+
+
+def _with_room(spec, room):
+    return replace(spec, lda=spec.row_a + room[0], ldb=spec.row_b + room[1], ldc=spec.row_c + room[2])
+
+
+def gemm_by_loops(spec, operands):
+    """Compute C element by element with exact sums."""
+    a, b = operands["A"], operands["B"]
+    result = np.zeros((spec.m, spec.n))
+    for i in range(spec.m):
+        for j in range(spec.n):
+            left = [a[p, i] if spec.trans_a else a[i, p] for p in range(spec.k)]
+            right = [b[j, p] if spec.trans_b else b[p, j] for p in range(spec.k)]
+            result[i, j] = spec.alpha * math.fsum(x * y for x, y in zip(left, right, strict=True))
+            result[i, j] += spec.beta * operands["C"][i, j] if spec.beta else 0.0
+    return result
+
+
+def conv_by_loops(spec, operands):
+    """Compute Y element by element from the definition."""
+    x, w = operands["X"], operands["W"]
+    if spec.layout == "nhwc":
+        x, w = x.transpose(0, 3, 1, 2), w.transpose(0, 3, 1, 2)
+    result = np.zeros((spec.n, spec.f, spec.oh, spec.ow))
+    for n, f, y, z in np.ndindex(result.shape):
+        for c, r, s in np.ndindex(spec.c, spec.r, spec.s):
+            row = y * spec.stride + r * spec.dilation - spec.padding
+            column = z * spec.stride + s * spec.dilation - spec.padding
+            if 0 <= row < spec.h and 0 <= column < spec.w:
+                result[n, f, y, z] += x[n, c, row, column] * w[f, c, r, s]
+    return result.transpose(0, 2, 3, 1) if spec.layout == "nhwc" else result
+
+
+# Ids
+
+
+@pytest.mark.parametrize(
+    ("expected", "fields"),
+    [
+        ("sgemm-512x768x1024", {}),
+        ("dgemm-512x768x1024", {"dtype": DType.F64}),
+        ("bf16gemm-512x768x1024-tn", {"dtype": DType.BF16, "trans_a": True}),
+        ("sgemm-512x768x1024-nt-alpha--1.5-beta-0.5", {"trans_b": True, "alpha": -1.5, "beta": 0.5}),
+        ("sgemm-512x768x1024-ld-1027-768-768", {"lda": 1027}),
+        ("sgemm-512x768x1024", {"lda": 1024, "ldb": 768, "ldc": 768, "alpha": 1, "beta": -0.0}),
+    ],
+)
+def test_gemm_slug(expected, fields):
+    """An id says m x n x k and only what differs from a plain product."""
+    assert expected == GemmSpec(m=512, n=768, k=1024, **fields).slug
+
+
+def test_conv_slug():
+    """Letters and numbers of convolution ids are separated."""
+    spec = Conv2dSpec(n=64, c=64, h=56, w=56, f=128, r=3, s=3, padding=1)
+
+    assert "sconv-n-64_c-64_56x56_f-128_3x3_s-1_p-1-nchw" == spec.slug
+    assert spec.slug.replace("p-1", "p-2_d-2") == replace(spec, padding=2, dilation=2).slug
+
+
+def test_paper_sizes_are_converted():
+    """The paper prints m, k, n; ids say m x n x k."""
+    assert "16384x1280x8192" in GemmSpec.from_mkn(16384, 8192, 1280).slug
+    assert GemmSpec.from_mkn(16384, 8192, 1280) in operators()["gemm"].shape_sets["paper_gpu"]
+    assert GemmSpec(m=768, n=4096, k=4096) in operators()["gemm"].shape_sets["paper"]
+
+
+@given(specs, specs)
+def test_slug_identifies(one, other):
+    """Two specs have one id only when they are equal."""
+    assert (one == other) == (one.slug == other.slug)
+
+
+@given(specs)
+def test_slug_is_a_keyword(spec):
+    """An id is one word of a `-k` expression, and never selects a target."""
+    assert not set(spec.slug) & set("=@, ()'\"")
+    assert [] == [target for target in TARGETS if target in spec.slug]
+
+
+@pytest.mark.parametrize("value", [1, 72, 76, 100, 200, 906, 908, 910, 4060])
+def test_no_size_spells_a_target(value):
+    """Sizes that are the number in a target's name stay apart from the letter before them."""
+    gemm = GemmSpec(m=value, n=value, k=value, trans_a=True, alpha=float(value), beta=float(value), lda=value + 1)
+    conv = Conv2dSpec(n=value, c=value, h=value, w=value, f=value, r=1, s=1, stride=value, padding=value)
+    ids = [slug for kind in FLOATS for slug in (replace(gemm, dtype=kind).slug, replace(conv, dtype=kind).slug)]
+
+    assert [] == [(target, slug) for target in TARGETS for slug in ids if target in slug]
+
+
+def test_ids_of_shape_sets_are_unique_and_no_targets():
+    """No shape set selects another target by accident, and no id occurs twice in a set."""
+    assert [] == [spec.slug for spec in EVERY_SET for target in TARGETS if target in spec.slug]
+    for operator in operators().values():
+        for members in operator.shape_sets.values():
+            assert len({spec.slug for spec in members}) == len(members)
+
+
+# Validation
+
+
+@pytest.mark.parametrize("name", ["m", "n", "k", "lda", "ldb", "ldc"])
+@pytest.mark.parametrize("value", [-1, 2.0, "3", True, None])
+def test_gemm_refuses(name, value):
+    """A size that is negative or no whole number is refused by name."""
+    with pytest.raises(BadRequest, match=rf"GEMM: {name} is "):
+        GemmSpec(**{"m": 4, "n": 4, "k": 4, name: value})
+
+
+@pytest.mark.parametrize(
+    ("problem", "fields"),
+    [
+        ("lda is 7; a row needs 8", {"lda": 7}),
+        ("lda is 3; a row needs 4", {"lda": 3, "trans_a": True}),
+        ("ldb is 5; a row needs 6", {"ldb": 5}),
+        ("ldb is 7; a row needs 8", {"ldb": 7, "trans_b": True}),
+        ("ldc is 5; a row needs 6", {"ldc": 5}),
+        ("alpha is nan", {"alpha": math.nan}),
+        ("beta is inf", {"beta": math.inf}),
+        ("alpha is '1'", {"alpha": "1"}),
+        ("GEMM in int8: not yet", {"dtype": DType.I8}),
+    ],
+)
+def test_gemm_refuses_combinations(problem, fields):
+    """Rows shorter than their elements, scalars that are no finite numbers and int8 are refused."""
+    with pytest.raises(BadRequest, match=problem):
+        GemmSpec(m=4, n=6, k=8, **fields)
+
+
+@pytest.mark.parametrize(
+    ("problem", "fields"),
+    [
+        ("n is -1", {"n": -1}),
+        ("padding is -1", {"padding": -1}),
+        ("stride is 0", {"stride": 0}),
+        ("dilation is 0", {"dilation": 0}),
+        ("r is 0", {"r": 0}),
+        ("s is 1.0", {"s": 1.0}),
+        ("groups is 2; only 1", {"groups": 2}),
+        ("layout is 'chwn'", {"layout": "chwn"}),
+        ("kernel spans 6 but h with its padding has 5", {"r": 6}),
+        ("kernel spans 7 but w with its padding has 6", {"s": 4, "dilation": 2}),
+        ("kernel spans 1 but w with its padding has 0", {"w": 0, "s": 1, "r": 1}),
+    ],
+)
+def test_conv_refuses(problem, fields):
+    """Sizes that give no output, and what is not supported yet, are refused in one sentence."""
+    with pytest.raises(BadRequest, match=problem):
+        Conv2dSpec(**{"n": 1, "c": 2, "h": 5, "w": 6, "f": 3, "r": 2, "s": 2, **fields})
+
+
+# The protocol
+
+
+@given(specs)
+def test_protocol(spec):
+    """A spec is an `OperatorSpec`, hashable, and survives JSON."""
+    assert isinstance(spec, OperatorSpec)
+    assert spec == spec_from_json(json.loads(json.dumps(spec.to_json())))
+    assert hash(spec) == hash(replace(spec))
+
+
+@pytest.mark.parametrize(
+    ("problem", "data"),
+    [
+        ("unknown operator 'fft'; known operators: conv2d, gemm", {"operator": "fft"}),
+        ("unknown operator None", {}),
+        ("the field 'n' is missing", {"operator": "gemm", "m": 1, "k": 2}),
+        ("unknown field 'x'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "x": 1}),
+        ("unknown dtype 'fp8'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "dtype": "fp8"}),
+    ],
+)
+def test_json_refused(problem, data):
+    """A record that is not a spec is refused by the field at fault."""
+    with pytest.raises(BadRequest, match=problem):
+        spec_from_json(data)
+
+
+def test_dims():
+    """Dims come in the order of the C interface, leading dimensions as numbers."""
+    gemm = GemmSpec(m=4, n=6, k=8, trans_a=True, ldb=9)
+    conv = Conv2dSpec(n=2, c=3, h=9, w=8, f=5, r=3, s=2, stride=2, padding=1, layout="nhwc")
+
+    assert [4, 6, 8, 4, 9, 6, 1, 0] == list(gemm.dims().values())
+    assert "m n k lda ldb ldc trans_a trans_b" == " ".join(gemm.dims())
+    assert [2, 3, 9, 8, 5, 3, 2, 2, 1, 1, 5, 5, 1] == list(conv.dims().values())
+    assert "n c h w f r s stride padding dilation oh ow nhwc" == " ".join(conv.dims())
+    assert (1.0, 0.0) == gemm.scalars()
+    assert () == conv.scalars()
+
+
+def test_operands():
+    """Operands lie as they are stored; C is read only where beta says so."""
+    a, b, c = GemmSpec(m=4, n=6, k=8, trans_a=True, ldb=9, beta=1.0).operands()
+
+    assert [("A", "in", (8, 4), (4, 1)), ("B", "in", (8, 6), (9, 1)), ("C", "inout", (4, 6), (6, 1))] == [
+        (operand.name, operand.mode, operand.shape, operand.strides) for operand in (a, b, c)
+    ]
+    assert 7 * 9 + 6 == b.elements
+    assert "out" == GemmSpec(m=4, n=6, k=8).operands()[2].mode
+
+
+def test_conv_operands():
+    """X, W and Y share the layout: KCRS with nchw, KRSC with nhwc."""
+    spec = Conv2dSpec(n=2, c=3, h=9, w=8, f=5, r=3, s=2, stride=2, padding=1)
+
+    assert [(2, 3, 9, 8), (5, 3, 3, 2), (2, 5, 5, 5)] == [o.shape for o in spec.operands()]
+    assert [(2, 9, 8, 3), (5, 3, 2, 3), (2, 5, 5, 5)] == [o.shape for o in replace(spec, layout="nhwc").operands()]
+    assert (216, 72, 8, 1) == spec.operands()[0].strides
+    assert ["in", "in", "out"] == [o.mode for o in spec.operands()]
+
+
+def test_prices():
+    """Flops and least bytes, by hand."""
+    gemm = GemmSpec(m=4, n=6, k=8)
+    conv = Conv2dSpec(n=2, c=3, h=5, w=4, f=7, r=1, s=1, stride=2)
+
+    assert (384, 4 * (32 + 48 + 24)) == (gemm.flops, gemm.least_bytes)
+    assert 4 * (32 + 48 + 48) == replace(gemm, beta=1.0, ldb=99).least_bytes
+    assert (0, 4 * 24) == (replace(gemm, alpha=0.0).flops, replace(gemm, alpha=0.0).least_bytes)
+    assert 8 * (32 + 48 + 24) == replace(gemm, dtype=DType.F64).least_bytes
+    assert (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6)) == (conv.flops, conv.least_bytes)
+
+
+# References
+
+
+@settings(deadline=None)
+@given(gemm_specs, st.integers(0, 99))
+def test_gemm_reference(spec, seed):
+    """The reference agrees with exact sums, far below one expected rounding error of fp64."""
+    operands = draw_operands(spec, seed)
+
+    assert np.allclose(gemm_by_loops(spec, operands), spec.reference(operands), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(conv_specs, st.integers(0, 99))
+def test_conv_reference(spec, seed):
+    """The reference agrees with the definition, in both layouts."""
+    operands = draw_operands(spec, seed)
+    wanted = conv_by_loops(spec, operands)
+
+    assert spec.operands()[2].shape == wanted.shape
+    assert np.allclose(wanted, spec.reference(operands), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(specs.filter(lambda spec: spec.scalars() in [(), (1.0, 0.0), (2.0, 1.0), (-1.5, 0.5)]))
+def test_small_integers_are_exact(spec):
+    """Small integers give the same bits in every precision, and the dtype asked for."""
+    wanted = spec.reference(draw_operands(spec, kind=np.float64, small_integers=True))
+    for kind in (np.float32, np.float16):
+        found = spec.reference(draw_operands(spec, kind=kind, small_integers=True))
+
+        assert kind == found.dtype
+        assert np.array_equal(wanted, found)
+
+
+def test_blas_does_not_read_what_zero_scales():
+    """A NaN in C does not spread when beta is 0, nor one in A or B when alpha is 0."""
+    spec = GemmSpec(m=2, n=3, k=4)
+    operands = draw_operands(spec)
+    poisoned = {name: np.full_like(array, np.nan) for name, array in operands.items()}
+
+    assert np.isfinite(spec.reference({**operands, "C": poisoned["C"]})).all()
+    assert np.isfinite(spec.rounding_scale({**operands, "C": poisoned["C"]})).all()
+    scaled = replace(spec, alpha=0.0, beta=2.0).reference({**poisoned, "C": operands["C"]})
+    assert np.array_equal(2 * operands["C"], scaled)
+    assert np.isnan(replace(spec, beta=1.0).reference({**operands, "C": poisoned["C"]})).all()
+
+
+def test_empty_depth_scales_c():
+    """Without products C is beta C, and zeros when beta is 0."""
+    spec = GemmSpec(m=2, n=3, k=0, beta=0.5)
+    operands = draw_operands(spec)
+
+    assert np.array_equal(0.5 * operands["C"], spec.reference(operands))
+    assert np.array_equal(np.zeros((2, 3)), replace(spec, beta=0.0).reference(operands))
+
+
+ROUNDED = [
+    GemmSpec(m=32, n=48, k=1),
+    GemmSpec(m=32, n=48, k=500, alpha=-1.5, beta=0.5, trans_b=True),
+    GemmSpec(m=32, n=48, k=4096),
+    Conv2dSpec(n=1, c=40, h=9, w=11, f=16, r=3, s=3, padding=1),
+    Conv2dSpec(n=1, c=40, h=9, w=11, f=16, r=3, s=3, padding=1, layout="nhwc"),
+]
+
+
+@pytest.mark.parametrize("spec", ROUNDED, ids=lambda spec: spec.slug)
+def test_rounding_scale_passes_correct_results(spec):
+    """A result in single precision stays within 4 expected errors; one product left out does not."""
+    operands = draw_operands(spec)
+    single = {name: array.astype(np.float32) for name, array in operands.items()}
+    exact = {name: array.astype(np.float64) for name, array in single.items()}
+    scale, wanted = spec.rounding_scale(exact), spec.reference(exact)
+    right = np.abs(spec.reference(single) - wanted) / scale
+    first, second = list(exact)[:2]
+    product = np.abs(exact[first]).mean() * np.abs(exact[second]).mean()
+
+    assert right.max() < 4
+    assert scale.shape == wanted.shape
+    assert (product / scale).min() > 40
+
+
+def round_to(dtype, array):
+    """Round fp32 numbers to a half type, and return them as fp32."""
+    if dtype is DType.F16:
+        return array.astype(np.float16).astype(np.float32)
+    bits = array.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [DType.F16, DType.BF16], ids=str)
+@pytest.mark.parametrize("spec", ROUNDED, ids=lambda spec: spec.slug)
+def test_rounding_scale_of_halves(spec, dtype):
+    """Half precision is judged by fp32 sums rounded once: those pass, one product left out of every sum does not."""
+    spec = replace(spec, dtype=dtype)
+    stored = {name: round_to(dtype, array) for name, array in draw_operands(spec).items()}
+    exact = {name: array.astype(np.float64) for name, array in stored.items()}
+    scale, wanted = spec.rounding_scale(exact), spec.reference(exact)
+    right = np.abs(round_to(dtype, spec.reference(stored)) - wanted) / scale
+    first, second = list(exact)[:2]
+    product = np.abs(exact[first]).mean() * np.abs(exact[second]).mean()
+
+    assert right.max() <= 1.5
+    assert (product / scale).max() > 8
+
+
+@given(specs)
+def test_rounding_scale_is_positive(spec):
+    """Where every product is 0, any error is far too large instead of a division by zero."""
+    zeros = {operand.name: np.zeros(operand.shape) for operand in spec.operands()}
+    scale = spec.rounding_scale(zeros)
+
+    assert spec.operands()[2].shape == scale.shape
+    assert ((scale > 0) & (scale < 1e-6)).all()
+
+
+# Neighbours
+
+
+@pytest.mark.parametrize("blocks", [{"mr": 14, "nr": 32, "kc": 384}, {"mr": 1, "nr": 1, "kc": 1}, {}])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        GemmSpec(m=512, n=512, k=512),
+        GemmSpec(m=512, n=512, k=512, trans_a=True, trans_b=True, dtype=DType.F16),
+        GemmSpec(m=4096, n=4096, k=4096, beta=1.0, ldc=5000),
+        Conv2dSpec(n=64, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3),
+        Conv2dSpec(n=64, c=512, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc"),
+    ],
+    ids=lambda spec: spec.slug,
+)
+def test_neighbours_are_few_small_and_alike(spec, blocks):
+    """About 25 different specs, run in milliseconds, of the same kind as the tuned one."""
+    found = list(spec.neighbours(blocks))
+
+    assert 8 <= len(found) == len(set(found)) <= 30
+    assert sum(neighbour.flops for neighbour in found) < 1e8
+    kept = ("dtype", "trans_a", "trans_b") if isinstance(spec, GemmSpec) else ("dtype", "layout")
+    assert {tuple(getattr(spec, name) for name in kept)} == {tuple(getattr(n, name) for name in kept) for n in found}
+
+
+def test_gemm_neighbours_cover():
+    """Every pair of fringe sizes, roomy rows, other scalars, every empty size, and the outer blocks."""
+    spec = GemmSpec(m=512, n=512, k=512)
+    found = list(spec.neighbours({"mr": 6, "nr": 16, "kc": 64, "mc": 96, "nc": 128}))
+    fringes = {"m": (1, 5, 6, 7), "n": (1, 15, 16, 17), "k": (1, 63, 64, 65)}
+    for one, other in (("m", "n"), ("m", "k"), ("n", "k")):
+        pairs = {(getattr(neighbour, one), getattr(neighbour, other)) for neighbour in found}
+        assert pairs >= {(i, j) for i in fringes[one] for j in fringes[other]}
+
+    assert any(n.lda and n.ldb and n.ldc and n.beta for n in found)
+    assert any(n.alpha not in (0, 1) and n.beta not in (0, 1) for n in found)
+    assert {("m", 0), ("n", 0), ("k", 0)} <= {(name, getattr(n, name)) for n in found for name in "mnk"}
+    assert {0.0, 0.5} <= {n.beta for n in found if n.k == 0}
+    assert any(n.m == 97 for n in found)
+    assert any(n.n == 129 for n in found)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_conv_neighbours_cover(layout):
+    """Fringes of filters, pixels and depth; stride 2, both paddings, 1x1, batch 2, dilation, empty sizes."""
+    spec = Conv2dSpec(n=1, c=64, h=56, w=56, f=64, r=5, s=5, padding=2, layout=layout)
+    found = list(spec.neighbours({"mr": 6, "nr": 16, "kc": 64}))
+    filters, pixels = ((5, 6, 7), (15, 16, 17)) if layout == "nchw" else ((15, 16, 17), (5, 6, 7))
+
+    assert {n.f for n in found} >= {1, *filters, 0}
+    assert {n.oh * n.ow for n in found} >= {1, *pixels}
+    assert {n.c * n.r * n.s for n in found} >= {1, 63, 64, 65, 0}
+    assert {(n.stride, n.padding) for n in found if n.r == 3} >= {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert {(1, 1), (3, 3), (1, 3), (5, 5), (7, 7)} == {(n.r, n.s) for n in found}
+    assert {0, 1, 2} == {n.n for n in found}
+    assert any(n.dilation == 2 for n in found)
+
+
+# Shape sets
+
+
+def test_shape_sets():
+    """Every operator has the three sets; full holds the others, smoke runs fast."""
+    for operator in operators().values():
+        sets = operator.shape_sets
+        assert {"smoke", "paper", "full"} <= sets.keys()
+        assert set(sets["full"]) >= {*sets["smoke"], *sets["paper"]}
+        assert max(spec.flops for spec in sets["smoke"]) <= 2 * 1024**3
+
+
+def test_paper_convolutions():
+    """The paper's shapes carry the stride and padding of the networks they come from."""
+    paper = operators()["conv2d"].shape_sets["paper"]
+
+    assert (2, 3, 112) == (paper[0].stride, paper[0].padding, paper[0].oh)
+    assert all(spec.oh == spec.h and spec.stride == 1 for spec in paper[1:])

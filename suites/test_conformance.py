@@ -1,0 +1,10 @@
+"""Every tuned operator computes what numpy computes."""
+
+from harness.case import Case
+from harness.compare import Tuned
+from harness.verify import Verification
+
+
+def test_conformance(case: Case, tuned: Tuned, verification: Verification):
+    """Exactly on integers, within rounding on reals, at every fringe, with NaN and infinity, inside its memory."""
+    assert verification.verdict.ok, str(verification.verdict)
