@@ -1,1 +1,1 @@
-"""Text from a spec and a target: sketches, kernel scripts, start points and expansion policies; builds and times nothing."""
+"""Generators: turn a spec and a target into text and answers; they never build, run or time anything."""

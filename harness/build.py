@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import order
-from harness.errors import IllegalMove
+from harness.errors import BadRequest, IllegalMove
 from harness.isa import load_isa
 from harness.kernel import Candidate, KernelText, Sketch, TunableKind
 from harness.record import Outcome, Verdict
@@ -71,7 +71,7 @@ class Builder:
             return kernels
         try:
             return {role: self._moved(kernel, candidate) for role, kernel in kernels.items()}
-        except IllegalMove as refused:
+        except (IllegalMove, BadRequest) as refused:
             return Verdict(outcome=Outcome.SCREENED, reason=str(refused))
 
     def _moved(self, kernel: KernelText, candidate: Candidate) -> KernelText:

@@ -11,37 +11,41 @@ import re
 from collections.abc import Sequence
 
 from harness.record import Verdict
-from harness.screen_c import Refused, screen_c
+from harness.screen_c import Refused, screen_c, split_words
 
 __all__ = ["screen_assembly", "screen_c"]
 
 TEXT_LIMIT = 2 << 20
 PADDING_LIMIT = 1 << 20
 
-_DATA = (".byte .2byte .4byte .8byte .short .hword .half .word .long .int .quad .octa .dword .xword .insn .inst").split()
+_DATA = split_words(
+    ".byte .2byte .4byte .8byte .short .hword .half .word .long .int .quad .octa .dword .xword .insn .inst"
+)
 _PADDING = (".zero", ".skip", ".space", ".fill")
 _ALIGNMENT = {".p2align": 16, ".align": 64, ".balign": 65536}
 _ASSIGNMENT = (".set", ".equ", ".equiv")
 _ALLOWED = {
     *_DATA, *_PADDING, *_ALIGNMENT, *_ASSIGNMENT, ".section", ".type",
-    *".text .rodata .globl .global .local .hidden .protected .internal .size .file .ident .loc".split(),
-    *".float .single .double .ascii .asciz .string .intel_syntax .att_syntax .code64".split(),
-    *".option .attribute .arch .arch_extension .cpu .variant_pcs .variant_cc .ltorg .pool .addrsig".split(),
-    *".cfi_startproc .cfi_endproc .cfi_def_cfa .cfi_def_cfa_offset .cfi_def_cfa_register .cfi_offset".split(),
-    *".cfi_adjust_cfa_offset .cfi_restore .cfi_remember_state .cfi_restore_state .cfi_sections".split(),
+    *split_words(".text .rodata .globl .global .local .hidden .protected .internal .size .file .ident .loc"),
+    *split_words(".float .single .double .ascii .asciz .string .intel_syntax .att_syntax .code64"),
+    *split_words(".option .attribute .arch .arch_extension .cpu .variant_pcs .variant_cc .ltorg .pool .addrsig"),
+    *split_words(".cfi_startproc .cfi_endproc .cfi_def_cfa .cfi_def_cfa_offset .cfi_def_cfa_register .cfi_offset"),
+    *split_words(".cfi_adjust_cfa_offset .cfi_restore .cfi_remember_state .cfi_restore_state .cfi_sections"),
 }  # fmt: skip
 _WRITE_IT_OUT = "print the text itself"
 _NO_STATE = "a kernel keeps no state; use its operands and the workspace"
 _REMEDIES = {
     **dict.fromkeys((".include", ".incbin"), _WRITE_IT_OUT),
     **dict.fromkeys(
-        ".macro .endm .endmacro .altmacro .noaltmacro .rept .rep .irp .irpc .endr .if .else .endif".split(),
+        split_words(".macro .endm .endmacro .altmacro .noaltmacro .rept .rep .irp .irpc .endr .if .else .endif"),
         "let the kernel script expand it and " + _WRITE_IT_OUT,
     ),
-    **dict.fromkeys(".data .bss .tdata .tbss .comm .lcomm .tcomm .lcommon .zerofill".split(), _NO_STATE),
-    **dict.fromkeys(".init_array .fini_array .preinit_array .ctors .dtors".split(), "nothing may run at load time"),
-    **dict.fromkeys(".weak .weakref .symver .import .extern".split(), "define every symbol in the text"),
-    **dict.fromkeys(".pushsection .popsection .previous .subsection".split(), "use .section or .text"),
+    **dict.fromkeys(split_words(".data .bss .tdata .tbss .comm .lcomm .tcomm .lcommon .zerofill"), _NO_STATE),
+    **dict.fromkeys(
+        split_words(".init_array .fini_array .preinit_array .ctors .dtors"), "nothing may run at load time"
+    ),
+    **dict.fromkeys(split_words(".weak .weakref .symver .import .extern"), "define every symbol in the text"),
+    **dict.fromkeys(split_words(".pushsection .popsection .previous .subsection"), "use .section or .text"),
 }
 
 _KERNEL_ENTRY = (
@@ -50,14 +54,14 @@ _KERNEL_ENTRY = (
 )
 _FORBIDDEN = {
     **dict.fromkeys(_KERNEL_ENTRY.split(), "a kernel only computes and never enters the operating system"),
-    **dict.fromkeys("rdtsc rdtscp rdpmc rdcycle rdtime rdinstret".split(), "a kernel reads no clock"),
-    **dict.fromkeys("wrfsbase wrgsbase wrpkru swapgs".split(), "the thread's own registers are not the kernel's"),
+    **dict.fromkeys(split_words("rdtsc rdtscp rdpmc rdcycle rdtime rdinstret"), "a kernel reads no clock"),
+    **dict.fromkeys(split_words("wrfsbase wrgsbase wrpkru swapgs"), "the thread's own registers are not the kernel's"),
 }
 _PREFIXES = set(
-    "rep repe repz repne repnz lock notrack bnd data16 data32 addr32 xacquire xrelease cs ds es fs gs ss".split()
+    split_words("rep repe repz repne repnz lock notrack bnd data16 data32 addr32 xacquire xrelease cs ds es fs gs ss")
 )
-_CALLS = set("call callq b bl cbz cbnz tbz tbnz adr tail la lla".split())
-_RISCV_BRANCHES = set("beq bne blt bge bltu bgeu bgt ble bgtu bleu beqz bnez blez bgez bltz bgtz".split())
+_CALLS = set(split_words("call callq b bl cbz cbnz tbz tbnz adr tail la lla"))
+_RISCV_BRANCHES = set(split_words("beq bne blt bge bltu bgeu bgt ble bgtu bleu beqz bnez blez bgez bltz bgtz"))
 _REGISTER_JUMPS = {"jr", "jalr"}
 _NOT_SYMBOLS = re.compile(
     r"%?(?:r(?:[abcd]x|[sd]i|[sb]p|ip|\d+)|[xw]\d+|[sta]\d+|ra|sp|gp|tp|fp|zero"
@@ -107,6 +111,8 @@ def screen_assembly(text: str, *, comment: str = "#") -> Verdict | None:
         if hidden := _PREPROCESSOR.search(text):
             line = text.count("\n", 0, hidden.start()) + 1
             raise Refused(line, hidden.group().strip(), "there is no preprocessor; " + _WRITE_IT_OUT)
+        if "\r" in (text := text.replace("\r\n", "\n")):  # to the assembler it ends a line, comments too
+            raise Refused(text.count("\n", 0, text.index("\r")) + 1, "a carriage return", "end lines by \\n")
         _AssemblyScreen(comment).check(text)
     except Refused as refused:
         return refused.verdict
@@ -126,7 +132,7 @@ class _AssemblyScreen:
 
     def check(self, text: str) -> None:
         """Raise `Refused` at the first thing that is not allowed."""
-        bare = self._lexer.sub(self._take_out, text.replace("\r\n", "\n"))
+        bare = self._lexer.sub(self._take_out, text)
         # Whole numbers in quotes stand for the strings that were taken out; any other quote is an open one.
         odd = _ODD.search(re.sub(r'"\d+"', "", bare) if self._strings else bare)
         if odd:

@@ -10,44 +10,58 @@ from collections.abc import Collection
 
 from harness.record import Outcome, Verdict
 
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a list that reads better unquoted."""
+    return text.split()
+
+
 TEXT_LIMIT = 1 << 20
 SKETCH_HEADERS = frozenset(
-    "stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h opw.h opw_names.h".split()
+    split_words("stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h opw.h opw_names.h")
 )
 
-_DIRECTIVES = set("include define undef if ifdef ifndef elif elifdef elifndef else endif pragma error".split())
-_PRAGMAS = re.compile(r"\s*(?:once|(?:GCC\s+)?unroll\b.*|GCC\s+ivdep|clang\s+(?:loop|fp)\b.*|STDC\s+FP_CONTRACT\s+\w+)\s*")
-_TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
+_DIRECTIVES = set(split_words("include define undef if ifdef ifndef elif elifdef elifndef else endif pragma error"))
+_PRAGMAS = re.compile(
+    r"\s*(?:once|(?:GCC\s+)?unroll\b.*|GCC\s+ivdep|clang\s+(?:loop|fp)\b.*|STDC\s+FP_CONTRACT\s+\w+)\s*"
+)
+_OTHER_CHARACTERS = re.compile(r"\?\?[=/'()!<>-]|\r(?!\n)")
 _LEXER = re.compile(
     r'"(?:\\[^\n]|[^"\\\n])*"|' r"'(?:\\[^\n]|[^'\\\n])*'" r"|/\*.*?\*/|//[^\n]*|/\*",
     re.DOTALL,
 )
-_HIDING = re.compile(r"[^\n\t\x20-\x7e]|[\\\"'`]|%:|<:|##|\b(?:u8|[uUL])?R(?=0)")
+_HIDING = re.compile(r"[^\n\t\x20-\x7e]|[\\\"'`]|%:|<:|##|\b(?:u8|[uUL])?R(?= 0\d+s )")
 
 _NO_ASSEMBLY = "instructions belong to the kernel script, not to the sketch"
 _NO_LOADING = "nothing may run or change at load time"
 _NO_STATE = "keep state in the workspace"
 _NO_SYSTEM = "a sketch computes and never enters the operating system"
 _WORDS = {
-    **dict.fromkeys("asm __asm __asm__".split(), _NO_ASSEMBLY),
+    **dict.fromkeys(split_words("asm __asm __asm__"), _NO_ASSEMBLY),
     **dict.fromkeys(
-        "constructor __constructor__ destructor __destructor__ init_priority __init_priority__ ifunc __ifunc__ alias"
-        " __alias__ weak __weak__ weakref __weakref__ section __section__ init_seg".split(),
+        split_words(
+            "constructor __constructor__ destructor __destructor__ init_priority __init_priority__ ifunc __ifunc__ alias"
+            " __alias__ weak __weak__ weakref __weakref__ section __section__ init_seg"
+        ),
         _NO_LOADING,
     ),
-    **dict.fromkeys("_Thread_local __thread thread_local".split(), _NO_STATE),
+    **dict.fromkeys(split_words("_Thread_local __thread thread_local"), _NO_STATE),
     **dict.fromkeys(
-        "__has_include __has_include_next __has_embed __FILE__ __INCLUDE_LEVEL__ _Pragma __pragma".split(),
+        split_words("__has_include __has_include_next __has_embed __INCLUDE_LEVEL__ _Pragma __pragma"),
         "the text is built from itself alone",
     ),
     **dict.fromkeys(
-        "system popen execv execve execvp execvpe execl execlp fexecve posix_spawn fork vfork dlopen dlmopen dlsym"
-        " syscall ptrace mprotect pthread_create process_vm_readv environ".split(),
+        split_words(
+            "system popen execv execve execvp execvpe execl execlp fexecve posix_spawn fork vfork dlopen dlmopen dlsym"
+            " syscall ptrace mprotect pthread_create process_vm_readv environ"
+        ),
         _NO_SYSTEM,
     ),
     **dict.fromkeys(
-        "__rdtsc _rdtsc __rdtscp _rdpmc __rdpmc __builtin_ia32_rdtsc __builtin_ia32_rdtscp __builtin_ia32_rdpmc"
-        " __builtin_readcyclecounter clock_gettime gettimeofday timespec_get".split(),
+        split_words(
+            "__rdtsc _rdtsc __rdtscp _rdpmc __rdpmc __builtin_ia32_rdtsc __builtin_ia32_rdtscp __builtin_ia32_rdpmc"
+            " __builtin_readcyclecounter clock_gettime gettimeofday timespec_get"
+        ),
         "a sketch reads no clock",
     ),
 }
@@ -58,6 +72,7 @@ _CALLS = (
 _FORBIDDEN_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _FORBIDDEN_CALL = re.compile(rf"(?<![\w.>])({_CALLS})\s*\(")
 _ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b|\b_Alignas\b|\balignas\b|\b__declspec\b")
+_TYPE_ONLY = re.compile(r"(?:typedef|_Static_assert|static_assert)\b.*|(?:struct|union|enum)(?: \w+)?(?: \{)? ;|;?")
 _TOKEN = re.compile(r"\w+|\S")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -84,8 +99,11 @@ def screen_c(text: str, *, headers: Collection[str] = SKETCH_HEADERS) -> Verdict
     try:
         if len(text) > TEXT_LIMIT:
             raise Refused(1, f"a text of {len(text)} characters", f"stay below {TEXT_LIMIT}")
-        if found := _TRIGRAPH.search(text):
-            raise Refused(text.count("\n", 0, found.start()) + 1, f"the trigraph {found.group()}", "write the character")
+        if found := _OTHER_CHARACTERS.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            raise Refused(
+                line, f"the trigraph or carriage return {found.group()!r}", "write the character, end lines by \\n"
+            )
         bare, strings = _bare(text)
         _check_words(bare)
         code = [_check_directive(line, number, strings, headers) for number, line in enumerate(bare.split("\n"), 1)]
@@ -112,7 +130,7 @@ def _bare(text: str) -> tuple[str, list[str]]:
         if found[0] not in "\"'":
             return found if found == "/*" else " " + "\n" * found.count("\n")
         strings.append(found[1:-1])
-        return f"0{len(strings) - 1}s" if found[0] == '"' else "0"
+        return f" 0{len(strings) - 1}s " if found[0] == '"' else " 0 "
 
     bare = _LEXER.sub(take_out, "".join(spliced))
     for number, line in enumerate(bare.split("\n"), 1):
@@ -128,7 +146,9 @@ def _check_words(bare: str) -> None:
         if found := pattern.search(bare):
             word = found.group().rstrip("( \t\n")
             remedy = _WORDS.get(word, _NO_SYSTEM)
-            raise Refused(bare.count("\n", 0, found.start()) + 1, word, f"{remedy} (rename it if it is a name of yours)")
+            raise Refused(
+                bare.count("\n", 0, found.start()) + 1, word, f"{remedy} (rename it if it is a name of yours)"
+            )
 
 
 def _check_directive(line: str, number: int, strings: list[str], headers: Collection[str]) -> str:
@@ -212,33 +232,29 @@ def _statics(words: list[str], first: int, last: int) -> list[int]:
 
 def _writable(declaration: list[str]) -> str | None:
     """Return the name that a declaration makes a writable variable of, or None."""
-    left = declaration[: declaration.index("=")] if "=" in declaration else declaration
-    flat: list[str] = []
-    at = 0
-    pointer_to_function = None
-    while at < len(left):
-        if left[at] in _CLOSING:
-            end = _skip(left, at)
-            if left[at] == "(" and left[at + 1 : at + 2] == ["*"]:
-                pointer_to_function = left[at + 1 : end - 1]
-            flat.append(left[at])
-            at = end
-        else:
-            flat.append(left[at])
-            at += 1
-    if not flat or flat[0] in ("typedef", "_Static_assert", "static_assert", ";"):
+    flat, function_pointer = _flatten(declaration)
+    initialised = "=" in flat
+    flat = flat[: flat.index("=")] if initialised else flat
+    if not initialised and ("extern" in flat or _TYPE_ONLY.fullmatch(" ".join(flat))):
         return None
-    if "extern" in flat and "=" not in declaration:
-        return None
-    if pointer_to_function is not None:
-        return None if "const" in pointer_to_function else pointer_to_function[-1]
+    if function_pointer:
+        return None if "const" in function_pointer else function_pointer[-1]
     if "(" in flat:
         return None  # a function
-    names = [word for word in flat if re.fullmatch(r"[A-Za-z_]\w*", word)]
-    declares_only_a_type = "{" in flat and flat.index("{") >= len(flat) - 2
-    if not names or (declares_only_a_type and "=" not in declaration) or names[0] in ("struct", "union", "enum") and (
-        len(names) == 2 and "=" not in declaration
-    ):
-        return None
     last_star = len(flat) - 1 - flat[::-1].index("*") if "*" in flat else 0
-    return None if "const" in flat[last_star:] else names[-1]
+    names = [word for word in flat if re.fullmatch(r"[A-Za-z_]\w*", word)]
+    return names[-1] if names and "const" not in flat[last_star:] else None
+
+
+def _flatten(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words with brackets emptied to their opening one, and the names in the first ``(*...)``."""
+    flat: list[str] = []
+    function_pointer: list[str] = []
+    at = 0
+    while at < len(words):
+        flat.append(words[at])
+        end = _skip(words, at) if words[at] in _CLOSING else at + 1
+        if words[at : at + 2] == ["(", "*"] and not function_pointer:
+            function_pointer = [word for word in words[at + 1 : end - 1] if word.isidentifier()]
+        at = end
+    return flat, function_pointer

@@ -104,7 +104,7 @@ class Toolchain:
         """One file for all; where it fails, one each, so that the fault has a name."""
         with tempfile.TemporaryDirectory(prefix="opwright-asm-") as place:
             home = Path(place).resolve()
-            (home / "kernels.s").write_text("".join(kernel.text for kernel in batch.values()))
+            (home / "kernels.s").write_text("\n".join(kernel.text for kernel in batch.values()))
             assemble = [self._zig, "clang", "-cc1as", "-triple", "x86_64-linux-gnu", "-filetype", "obj", "-target-cpu"]
             assemble += [cpu, home / "kernels.s", "-o", home / "kernels.o"]
             refused = self._run([assemble, self._link([home / "kernels.o"], home / "out.so")], home, trusted)

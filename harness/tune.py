@@ -20,7 +20,7 @@ import numpy as np
 from harness import order
 from harness.build import Builder
 from harness.case import Case
-from harness.errors import HarnessError
+from harness.errors import BadRequest, HarnessError
 from harness.formula import evaluate
 from harness.isa import load_isa
 from harness.kernel import Author, Candidate, Move, Sketch, Tunable
@@ -141,7 +141,10 @@ class Tuner:
         kernels = self._builder.texts(candidate)
         if isinstance(kernels, Verdict) or "compute" not in kernels:
             return ()
-        blocks = order.find_blocks(kernels["compute"].text, load_isa(self._target.isa))
+        try:
+            blocks = order.find_blocks(kernels["compute"].text, load_isa(self._target.isa))
+        except BadRequest:  # marks that cannot be read: the kernel is used as printed
+            return ()
         rng = Random(f"{self._seed}:{candidate.key}")
         return order.neighbour_moves(blocks["compute"], rng) if "compute" in blocks else ()
 

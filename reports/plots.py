@@ -100,7 +100,7 @@ def _bar(
 
 def ratio_plot(cases: Sequence[Case]) -> Markup:
     """Return a dot and its interval for each case and peer on a logarithmic axis, with the 3% band shaded."""
-    shown = [(case.id, rows) for case in cases if any(row.kind != "control" for row in (rows := _ratio_rows(case)))]
+    shown = [(case.id, rows) for case in cases if (rows := _ratio_rows(case))]
     values = [value for _, rows in shown for row in rows for value in row.interval]
     low, high = math.log(min([0.9, *values]) * 0.97), math.log(max([1.1, *values]) * 1.03)
 
@@ -148,7 +148,7 @@ def _ratio_rows(case: Case) -> list[_RatioRow]:
         for peer in peers
         for interval in [_interval(peer.ratio, peer.ratio_low, peer.ratio_high)]
     ]
-    if case.ok and case.a_a and case.a_a.ratio > 0:
+    if rows and case.a_a and case.a_a.ratio > 0:
         control = _interval(case.a_a.ratio, case.a_a.low, case.a_a.high)
         text = f"{control[0]:.2f} [{control[1]:.2f}, {control[2]:.2f}]"
         rows.append(_RatioRow(name="A/A", interval=control, text=text, kind="control"))

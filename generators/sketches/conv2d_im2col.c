@@ -4,11 +4,14 @@
  *
  * NCHW: for each image Y[f x pixels] = W[f x crs] B, B gathered column panel by column panel.
  * NHWC: Y[pixels x f] = A W^T[rsc x f], A gathered row panel by row panel, the pixels of all images in one sequence.
- * W is packed once a call. Loops: pixel block (NC or MC) > pc (KC) > filter block (MC or NC) > micro-tiles; `inner`
- * chooses which micro-panel stays in L1: 0 that of the columns, 1 that of the rows.
+ * W is packed once a call, or block by block where there is only one block of pixels. Loops: pixel block (NC or MC) >
+ * pc (KC) > filter block (MC or NC) > micro-tiles; `inner` chooses which micro-panel stays in L1: 0 columns, 1 rows.
  */
 #include "opw.h"
 #include "opw_names.h"
+
+/* Kept apart, so that the inner loops have the registers for themselves. */
+#define NOINLINE __attribute__((noinline))
 
 /* One side of the product: filters or pixels. */
 struct side {
@@ -22,7 +25,18 @@ struct plan {
     int64_t stride, padding, dilation;
     int64_t images, depth, kc;
     struct side filters, pixels;
+    int64_t run; /* NHWC: columns of a kernel row that lie side by side in the image: all of them unless dilated */
     int nhwc, inner, pointwise;
+    int reused; /* whether packed filters meet more than one block of pixels */
+};
+
+/* The operands, and the parts of the workspace. */
+struct buffers {
+    const float *x, *w;
+    float *y;
+    float *filters; /* packed: all of them, or where they are not reused those of one block */
+    float *pixels;  /* packed: one block, one KC block deep */
+    float *lines;   /* NHWC: rows gathered for one panel */
 };
 
 struct kernels {
@@ -68,6 +82,7 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     p->stride = dim[OPW_DIM_STRIDE];
     p->padding = dim[OPW_DIM_PADDING];
     p->dilation = dim[OPW_DIM_DILATION];
+    p->run = p->dilation == 1 ? p->s : 1;
     p->nhwc = dim[OPW_DIM_NHWC] != 0;
     p->inner = t->value[OPW_INNER] != 0;
     p->pointwise = p->r == 1 && p->s == 1 && p->stride == 1 && p->padding == 0;
@@ -81,11 +96,13 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     rows->block = balance(rows->extent, t->value[OPW_MC], rows->width);
     columns->width = t->value[OPW_NR];
     columns->block = balance(columns->extent, t->value[OPW_NC], columns->width);
+    p->reused = p->images > 1 || p->pixels.block < p->pixels.extent;
 }
 
 static int64_t filters_room(const struct plan *p)
 {
-    return round_up(round_up(p->filters.extent, p->filters.width) * p->depth, 16);
+    int64_t all = round_up(p->filters.extent, p->filters.width);
+    return round_up(p->reused ? all * p->depth : p->filters.block * p->kc, 16);
 }
 
 static int64_t pixels_room(const struct plan *p)
@@ -107,28 +124,62 @@ static void zero(float *restrict to, int64_t count)
         to[i] = 0.0f;
 }
 
-static void copy_8(float *restrict to, const float *restrict from)
-{
-    for (int64_t lane = 0; lane < 8; lane++)
-        to[lane] = from[lane];
-}
-
-/* Most copies are shorter than a panel: groups of 8, the last one overlapping, beat a vectorised loop's way in and out. */
 static void copy(float *restrict to, const float *restrict from, int64_t count)
 {
-    int64_t i = 0;
-    if (count < 8) {
-        for (; i < count; i++)
-            to[i] = from[i];
-        return;
-    }
-    for (; i + 8 <= count; i += 8)
-        copy_8(to + i, from + i);
-    if (i < count)
-        copy_8(to + count - 8, from + count - 8);
+    for (int64_t i = 0; i < count; i++)
+        to[i] = from[i];
 }
 
-static void copy_strided(float *restrict to, const float *restrict from, int64_t count, int64_t step)
+/* Rows of a panel that take the same columns, one out of each channel. */
+struct rows {
+    int64_t count;
+    int64_t apart; /* elements between them in the panel */
+    int64_t plane; /* elements between channels */
+};
+
+static inline void copy_lanes(const struct rows *rows, float *restrict to, const float *restrict from, int64_t lanes)
+{
+    int64_t apart = rows->apart, plane = rows->plane;
+    for (int64_t k = rows->count; k > 0; k--, to += apart, from += plane)
+        for (int64_t lane = 0; lane < lanes; lane++)
+            to[lane] = from[lane];
+}
+
+static inline void zero_lanes(const struct rows *rows, float *to, int64_t lanes)
+{
+    int64_t apart = rows->apart;
+    for (int64_t k = rows->count; k > 0; k--, to += apart)
+        zero(to, lanes);
+}
+
+/* Columns go in groups of a fixed number of lanes, the last group overlapping: short rows leave no time for a loop's
+ * way in and out, and down the rows there is nothing to decide. */
+static NOINLINE void copy_rows(const struct rows *rows, float *to, const float *from, int64_t columns)
+{
+    int64_t i = 0;
+    for (; i + 16 <= columns; i += 16)
+        copy_lanes(rows, to + i, from + i, 16);
+    if (i + 8 <= columns) {
+        copy_lanes(rows, to + i, from + i, 8);
+        i += 8;
+    }
+    if (i < columns && columns >= 8)
+        copy_lanes(rows, to + columns - 8, from + columns - 8, 8);
+    else
+        for (; i < columns; i++)
+            copy_lanes(rows, to + i, from + i, 1);
+}
+
+static NOINLINE void zero_rows(const struct rows *rows, float *to, int64_t columns)
+{
+    int64_t i = 0;
+    for (; i + 8 <= columns; i += 8)
+        zero_lanes(rows, to + i, 8);
+    for (; i < columns; i++)
+        zero_lanes(rows, to + i, 1);
+}
+
+static NOINLINE void copy_strided(float *restrict to, const float *restrict from, int64_t count, int64_t step)
 {
     if (step == 2)
         for (int64_t i = 0; i < count; i++)
@@ -157,35 +208,40 @@ static struct strip strip_of(const struct plan *p, int64_t y, int64_t x, int64_t
     return strip;
 }
 
+static void gather_strip(const struct plan *p, const struct rows *rows, float *to, const float *from, int64_t columns)
+{
+    if (p->stride == 1)
+        copy_rows(rows, to, from, columns);
+    else
+        for (int64_t k = 0; k < rows->count; k++)
+            copy_strided(to + k * rows->apart, from + k * rows->plane, columns, p->stride);
+}
+
 /*
  * NCHW: one column panel, kc taps (c, r, s) of the pixels from `pixel` on.
  *
- * The clipping is the same in every channel, so channels are the inner loop: rows of the panel a kernel apart.
+ * The clipping of a tap is the same in every channel, so channels are the inner loop.
  */
 static void gather_columns(const struct plan *p, const float *image, int64_t pixel, int64_t valid, int64_t pc,
                            int64_t kc, float *to)
 {
-    int64_t width = p->pixels.width, taps = p->r * p->s, plane = p->h * p->w;
+    int64_t width = p->pixels.width, taps = p->r * p->s;
+    struct rows rows = {0, taps * width, p->h * p->w};
     for (int64_t tap = 0; tap < taps; tap++) {
-        int64_t start = (tap + taps - pc % taps) % taps;
+        int64_t first = (tap + taps - pc % taps) % taps;
         int64_t down = tap / p->s * p->dilation - p->padding, across = tap % p->s * p->dilation - p->padding;
         int64_t y = pixel / p->ow, x = pixel % p->ow, run = 0;
-        for (int64_t done = 0; done < width; done += run, y++, x = 0) {
-            run = done < valid ? least(valid - done, p->ow - x) : width - done;
-            struct strip strip = {0, run, 0, 0};
-            if (done < valid)
-                strip = strip_of(p, y * p->stride + down, x * p->stride + across, run);
-            const float *from = image + (pc + start) / taps * plane + strip.offset;
-            for (int64_t k = start; k < kc; k += taps, from += plane) {
-                float *row = to + k * width + done;
-                zero(row, strip.before);
-                if (p->stride == 1)
-                    copy(row + strip.before, from, strip.inside);
-                else
-                    copy_strided(row + strip.before, from, strip.inside, p->stride);
-                zero(row + strip.before + strip.inside, strip.after);
-            }
+        const float *channel = image + (pc + first) / taps * rows.plane;
+        float *row = to + first * width;
+        rows.count = (kc - first + taps - 1) / taps;
+        for (int64_t done = 0; done < valid; done += run, y++, x = 0) {
+            run = least(valid - done, p->ow - x);
+            struct strip strip = strip_of(p, y * p->stride + down, x * p->stride + across, run);
+            zero_rows(&rows, row + done, strip.before);
+            gather_strip(p, &rows, row + done + strip.before, channel + strip.offset, strip.inside);
+            zero_rows(&rows, row + done + strip.before + strip.inside, strip.after);
         }
+        zero_rows(&rows, row + valid, width - valid);
     }
 }
 
@@ -203,47 +259,45 @@ static struct window window_of(const struct plan *p, const float *images, int64_
     return window;
 }
 
-/* NHWC: elements from..from+count of a run of neighbouring columns that begins at row y, column x; padding is 0. */
-static void gather_line(const struct plan *p, const float *image, int64_t y, int64_t x, int64_t from, int64_t count,
-                        float *to)
+/* NHWC: taps pc..pc+kc (r, s, c) of one pixel, one after the other; what lies in the padding is 0. */
+static void gather_line(const struct plan *p, struct window window, int64_t pc, int64_t kc, float *to)
 {
-    int64_t low = 0, high = 0;
-    if (y >= 0 && y < p->h) {
-        low = least(count, most(0, -x * p->c - from));
-        high = most(low, least(count, (p->w - x) * p->c - from));
+    int64_t run = p->run * p->c, across = p->s / p->run;
+    for (int64_t k = pc, count = 0; k < pc + kc; k += count, to += count) {
+        int64_t from = k % run, low = 0, high = 0;
+        int64_t y = window.y + k / run / across * p->dilation, x = window.x + k / run % across * p->dilation;
+        count = least(run - from, pc + kc - k);
+        if (y >= 0 && y < p->h) {
+            low = least(count, most(0, -x * p->c - from));
+            high = most(low, least(count, (p->w - x) * p->c - from));
+        }
+        zero(to, low);
+        copy(to + low, window.image + (y * p->w + x) * p->c + from + low, high - low);
+        zero(to + high, count - high);
     }
-    zero(to, low);
-    copy(to + low, image + (y * p->w + x) * p->c + from + low, high - low);
-    zero(to + high, count - high);
 }
 
 /*
- * NHWC: one row panel, kc taps (r, s, c) of the pixels from `pixel` on.
- *
- * Taps come in runs that are contiguous in the image: a whole kernel row (s, c), with dilation one column (c). Where
- * the pixels' runs lie at one distance and inside the image the pack kernel reads them in place, else out of `lines`.
+ * NHWC: one row panel. Pixels of one output row whose windows lie inside the image are at one distance from each other:
+ * the pack kernel reads them in place, a run of taps at a time; others it reads out of `lines`.
  */
 static void gather_rows(const struct plan *p, const struct kernels *kernels, const float *images, int64_t pixel,
                         int64_t valid, int64_t pc, int64_t kc, float *lines, float *to)
 {
-    int64_t columns = p->dilation == 1 ? p->s : 1, run = columns * p->c, runs_a_row = p->s / columns;
+    int64_t run = p->run * p->c, across = p->s / p->run, apart = (valid - 1) * p->stride;
     struct window first = window_of(p, images, pixel);
-    int one_row = pixel % p->ow + valid <= p->ow;
+    int inside = first.y >= 0 && first.y + (p->r - 1) * p->dilation < p->h && first.x >= 0 &&
+                 first.x + apart + (p->s - 1) * p->dilation < p->w;
+    if (!inside || pixel % p->ow + valid > p->ow) {
+        for (int64_t i = 0; i < valid; i++)
+            gather_line(p, window_of(p, images, pixel + i), pc, kc, lines + i * kc);
+        kernels->rows(kc, valid, lines, kc, to);
+        return;
+    }
     for (int64_t k = pc, count = 0; k < pc + kc; k += count, to += count * p->pixels.width) {
-        int64_t which = k / run, from = k % run;
-        int64_t down = which / runs_a_row * p->dilation, across = which % runs_a_row * p->dilation;
-        int64_t y = first.y + down, x = first.x + across, last = x + (valid - 1) * p->stride + columns;
-        count = least(run - from, pc + kc - k);
-        if (one_row && y >= 0 && y < p->h && x >= 0 && last <= p->w) {
-            const float *source = first.image + (y * p->w + x) * p->c + from;
-            kernels->rows(count, valid, source, p->stride * p->c, to);
-            continue;
-        }
-        for (int64_t i = 0; i < valid; i++) {
-            struct window here = window_of(p, images, pixel + i);
-            gather_line(p, here.image, here.y + down, here.x + across, from, count, lines + i * count);
-        }
-        kernels->rows(count, valid, lines, count, to);
+        int64_t y = first.y + k / run / across * p->dilation, x = first.x + k / run % across * p->dilation;
+        count = least(run - k % run, pc + kc - k);
+        kernels->rows(count, valid, first.image + (y * p->w + x) * p->c + k % run, p->stride * p->c, to);
     }
 }
 
@@ -262,14 +316,12 @@ static void gather(const struct plan *p, const struct kernels *kernels, const fl
     }
 }
 
-/* Pack all filters: KC block after KC block, each panel after panel. */
-static void pack_filters(const struct plan *p, const struct kernels *kernels, const float *w, float *room)
+/* Pack the panels of `count` filters from `first` on, one KC block deep. */
+static void pack_filters(const struct plan *p, const struct kernels *kernels, const float *w, int64_t first,
+                         int64_t count, int64_t pc, int64_t kc, float *room)
 {
-    for (int64_t pc = 0; pc < p->depth; pc += p->kc) {
-        int64_t kc = least(p->kc, p->depth - pc);
-        for (int64_t i = 0; i < p->filters.extent; i += p->filters.width, room += p->filters.width * kc)
-            kernels->filters(kc, least(p->filters.width, p->filters.extent - i), w + i * p->depth + pc, p->depth, room);
-    }
+    for (int64_t i = 0; i < count; i += p->filters.width, room += p->filters.width * kc)
+        kernels->filters(kc, least(p->filters.width, count - i), w + (first + i) * p->depth + pc, p->depth, room);
 }
 
 /* One rows x columns block of Y from packed panels. */
@@ -297,21 +349,23 @@ static void block(const struct plan *p, const struct kernels *kernels, const flo
 }
 
 /* One block of pixels times all filters, one KC block after the other; without taps Y is 0. */
-static void pixel_block(const struct plan *p, const struct kernels *kernels, const float *image, const float *filters,
-                        int64_t pixel, int64_t pixels, float *room, float *lines, float *y, struct opw_tile *t)
+static void pixel_block(const struct plan *p, const struct kernels *kernels, const struct buffers *at, int64_t pixel,
+                        int64_t pixels, struct opw_tile *t)
 {
     int64_t pc = 0, padded = round_up(p->filters.extent, p->filters.width);
     do {
         int64_t kc = least(p->kc, p->depth - pc);
-        const float *packed = filters + padded * pc;
         t->beta = pc ? 1.0f : 0.0f;
-        gather(p, kernels, image, pixel, pixels, pc, kc, lines, room);
+        gather(p, kernels, at->x, pixel, pixels, pc, kc, at->lines, at->pixels);
         for (int64_t f = 0; f < p->filters.extent; f += p->filters.block) {
-            int64_t some = least(p->filters.block, p->filters.extent - f);
+            int64_t filters = least(p->filters.block, p->filters.extent - f);
+            const float *packed = p->reused ? at->filters + padded * pc + f * kc : at->filters;
+            if (!p->reused)
+                pack_filters(p, kernels, at->w, f, filters, pc, kc, at->filters);
             if (p->nhwc)
-                block(p, kernels, room, packed + f * kc, pixels, some, kc, y + pixel * t->ldc + f, t);
+                block(p, kernels, at->pixels, packed, pixels, filters, kc, at->y + pixel * t->ldc + f, t);
             else
-                block(p, kernels, packed + f * kc, room, some, pixels, kc, y + f * t->ldc + pixel, t);
+                block(p, kernels, packed, at->pixels, filters, pixels, kc, at->y + f * t->ldc + pixel, t);
         }
         pc += p->kc;
     } while (pc < p->depth);
@@ -326,18 +380,20 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     kernels.rows = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_A];
     kernels.pointwise = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_B];
     kernels.filters = (opw_pack *)tunables->kernel[p.nhwc ? OPW_KERNEL_PACK_B_TRANS : OPW_KERNEL_PACK_A];
-    const float *images = args->operand[0];
-    float *y = args->operand[2], *filters = workspace;
-    float *room = filters + filters_room(&p), *lines = room + pixels_room(&p);
+    struct buffers at = {args->operand[0], args->operand[1], args->operand[2], workspace, 0, 0};
+    at.pixels = at.filters + filters_room(&p);
+    at.lines = at.pixels + pixels_room(&p);
     struct opw_tile t = {0, 0, 0, 0, p.nhwc ? p.filters.extent : p.pixels.extent, 1.0f, 0.0f};
-    pack_filters(&p, &kernels, args->operand[1], filters);
+    int64_t padded = round_up(p.filters.extent, p.filters.width);
+    for (int64_t pc = 0; p.reused && pc < p.depth; pc += p.kc) {
+        int64_t kc = least(p.kc, p.depth - pc);
+        pack_filters(&p, &kernels, at.w, 0, p.filters.extent, pc, kc, at.filters + padded * pc);
+    }
     for (int64_t image = 0; image < p.images; image++) {
-        const float *x = images + image * p.c * p.h * p.w;
-        float *here = y + image * p.filters.extent * p.pixels.extent;
-        for (int64_t pixel = 0; pixel < p.pixels.extent; pixel += p.pixels.block) {
-            int64_t pixels = least(p.pixels.block, p.pixels.extent - pixel);
-            pixel_block(&p, &kernels, x, filters, pixel, pixels, room, lines, here, &t);
-        }
+        for (int64_t pixel = 0; pixel < p.pixels.extent; pixel += p.pixels.block)
+            pixel_block(&p, &kernels, &at, pixel, least(p.pixels.block, p.pixels.extent - pixel), &t);
+        at.x += p.c * p.h * p.w;
+        at.y += p.filters.extent * p.pixels.extent;
     }
     return 0;
 }

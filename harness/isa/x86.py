@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import prod
 
 from harness.isa import Address, Instruction, Memory
-from harness.isa.x86_mnemonics import CALLS, CONTROL, EFFECTS, RESULT_KNOWN, Effect, Form
+from harness.isa.x86_mnemonics import CALLS, CANCELLING, CONTROL, EFFECTS, Effect, Form
 
 _COMMENT = re.compile(r"/\*.*?\*/|#.*|//.*")
 _DECORATION = re.compile(r"k[1-7]|z|1to\d+")
@@ -22,6 +22,7 @@ _PART_OF_ADDRESS = re.compile(r"\b(?:e[a-d]x|e[sd]i|e[bs]p|r\d+d|[xyz]mm\d+)\b")
 """A 32-bit register wraps and a vector register is many addresses: neither can be compared."""
 _IMMEDIATE = re.compile(r"(?:0x[0-9a-f]+|0b[01]+|\d+|[-+*/~()<>|&^\s])+")
 _MEMORY = re.compile(r"(?:(\w+)\s+ptr\s*)?\[([^][]*)\]")
+_RIP_RELATIVE = re.compile(r"\s*rip\s*[-+]\s*[\w.$]+(?:\s*[-+]\s*\w+)?\s*")
 _PTR_BYTES = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "mmword": 8, "xmmword": 16, "ymmword": 32, "zmmword": 64}
 
 
@@ -135,7 +136,7 @@ def _operand(text: str) -> _Operand | None:
 def _memory_operand(text: str, size: str | None, inside: str, mask: str, broadcast: bool) -> _Operand | None:
     if size and size not in _PTR_BYTES:
         return None
-    if "rip" in inside:  # no register can hide behind the symbol: rip takes no index
+    if _RIP_RELATIVE.fullmatch(inside):  # of all symbols only these hide no register: rip takes no index
         return _Operand(text=text, is_memory=True, reads=frozenset({mask} - {""}), mask=mask)
     address = _address(inside, _PTR_BYTES[size] if size else 8 if broadcast else 0)
     if address is None:
@@ -180,27 +181,22 @@ def _instruction(text: str, mnemonic: str, effect: Effect, operands: list[_Opera
     if effect.form is Form.GATHER:
         writes |= {operand.mask for operand in operands if operand.mask}
         writes |= {operand.resource for operand in operands[2:]}
-    if memory is Memory.NONE:
-        address = None
     return Instruction(
         text=text,
         mnemonic=mnemonic,
         reads=frozenset(reads),
         writes=frozenset(writes),
         memory=memory,
-        address=address,
+        address=None if memory is Memory.NONE else address,
     )
 
 
 def _result_is_known(mnemonic: str, operands: list[_Operand]) -> bool:
     """Return whether the sources cancel: ``vpxord z, a, a``, ``xor eax, eax``, ``vpternlogd a, b, c, 255``."""
     if mnemonic.startswith("vpternlog"):
-        return operands[-1].text in ("0", "255", "0xff", "0x0") and not any(operand.is_memory for operand in operands)
+        return any(operand.text in ("0", "255", "0xff", "0x0") for operand in operands[3:])
     registers = [operand.text for operand in operands[-2:] if operand.resource]
-    return mnemonic.removeprefix("v") in _CANCELLING and len(registers) == 2 and registers[0] == registers[1]
-
-
-_CANCELLING = frozenset(name.removeprefix("v") for name in RESULT_KNOWN)
+    return mnemonic.removeprefix("v") in CANCELLING and len(registers) == 2 and registers[0] == registers[1]
 
 
 def _access(form: Form, use: str) -> Memory:

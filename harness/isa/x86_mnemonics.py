@@ -91,10 +91,11 @@ CONDITIONS = "{a,ae,b,be,c,e,g,ge,l,le,na,nae,nb,nbe,nc,ne,ng,nge,nl,nle,no,np,n
 CONTROL = frozenset(expand(f"j{CONDITIONS} jmp jcxz jecxz jrcxz loop loope loopne loopz loopnz"))
 CALLS = frozenset(expand("call ret retq iret iretq syscall sysenter sysexit sysret int int3 into ud0 ud1 ud2 hlt"))
 
-RESULT_KNOWN = frozenset(
-    expand("xor sub vp{xor}{,d,q} vxor{ps,pd} vpsub{b,w,d,q} vpcmpeq{b,w,d,q} k{xor,xnor}{b,w,d,q}")
+CANCELLING = frozenset(
+    name.removeprefix("v")
+    for name in expand("xor sub vpxor{,d,q} vxor{ps,pd} vpsub{b,w,d,q} vpcmpeq{b,w,d,q} k{xor,xnor}{b,w,d,q}")
 )
-"""The result is all zeros or all ones where both sources are the same register."""
+"""Of one register with itself these give all zeros or all ones, whatever it holds; ``v`` stripped for legacy SSE."""
 
 _ALL_VECTORS = frozenset(f"v{n}" for n in range(16))
 

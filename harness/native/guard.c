@@ -28,7 +28,7 @@ static void locate(uintptr_t address, char *out, size_t room)
     for (int i = 0; i < regions; i++) {
         struct region *r = &region[i];
         uintptr_t end = (uintptr_t)r->high + GUARD_BYTES;
-        if (address < (uintptr_t)r->map || address >= end)
+        if (!r->map || address < (uintptr_t)r->map || address >= end)
             continue;
         long offset = (long)(address - (uintptr_t)r->data);
         if (offset < 0)

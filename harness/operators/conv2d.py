@@ -154,7 +154,7 @@ class Conv2dSpec:
         """
         Yield some 25 small specs whose GEMM (filters, pixels, taps) surrounds mr, nr and kc, in the tuned layout.
 
-        With ``nchw`` filters are the rows (mr) and pixels the columns (nr), with ``nhwc`` the other way round.
+        With ``nchw`` filters are the rows (mr, mc) and pixels the columns (nr, nc), with ``nhwc`` the other way round.
         """
         mr, nr, kc = (max(tunables.get(name, 4), 1) for name in ("mr", "nr", "kc"))
         plain = replace(self, n=1, stride=1, padding=0, dilation=1)
@@ -179,6 +179,11 @@ class Conv2dSpec:
             replace(odd, f=0),
             replace(odd, c=0, padding=1),
         ]
+        filters_outer, pixels_outer = ("mc", "nc") if self.layout == "nchw" else ("nc", "mc")
+        if filters_outer in tunables:
+            specs.append(replace(odd, c=1, f=tunables[filters_outer] + 1, padding=1))
+        if pixels_outer in tunables:
+            specs.append(replace(odd, c=1, h=1, w=tunables[pixels_outer] + 1, padding=1))
         yield from dict.fromkeys(specs)
 
     def to_json(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def start(command, environment):
 
 def collect(streams, most):
     """Read streams to their ends; return what each held, at most ``most`` bytes of it, and the bytes read in all."""
-    held = {stream: b"" for stream in streams}
+    held = dict.fromkeys(streams, b"")
     total = 0
     watch = select.poll()
     for stream in streams:

@@ -50,7 +50,7 @@ class Completed:
     stdout: bytes
     stderr: str
     stopped: str | None
-    """The limit that ended it (``wall time``, ``output limit``, ``cpu time``, ``file size``), or None."""
+    """The limit that ended it (``wall time``, ``output``, ``cpu time``, ``file size``), or None."""
     seconds: float
 
     @property
@@ -88,9 +88,7 @@ class Sandbox:
         untrusted = "runs, as was asked for" if self._allow_unsafe else "is refused"
         return f"Generated text runs under {self.level}; {missing} is missing, so LLM-written text {untrusted}."
 
-    def run_script(
-        self, text: str, stdin: bytes = b"", *, trusted: bool, limits: Limits = DEFAULT_LIMITS
-    ) -> Completed:
+    def run_script(self, text: str, stdin: bytes = b"", *, trusted: bool, limits: Limits = DEFAULT_LIMITS) -> Completed:
         """
         Run a kernel script; it reads ``stdin``, prints, and can neither write files nor start anything.
 
@@ -101,7 +99,7 @@ class Sandbox:
         self._admit(trusted)
         with tempfile.TemporaryDirectory(prefix="opwright-script-") as private:
             home = Path(private).resolve()
-            (home / guard.SCRIPT).write_text(text, encoding="utf-8")
+            (home / guard.SCRIPT).write_text(text, encoding="utf-8", errors="replace")
             readable = (*script_paths(), home)
             rights = [(path, policy.READ) for path in readable]
             ended = self._start(home, rights, build=False, limits=limits, stdin=stdin)
@@ -133,6 +131,8 @@ class Sandbox:
         with absolute paths. ``trusted`` speaks of the text to be compiled.
         """
         self._admit(trusted)
+        if not commands:
+            return []
         home = workdir.resolve()
         rights = [(path, policy.READ | policy.EXECUTE) for path in read_only]
         rights += [(path, policy.READ | policy.WRITE_FILE) for path in _DEVICES]
@@ -149,7 +149,7 @@ class Sandbox:
         if not (trusted or self._allow_unsafe):
             raise SandboxRefused(
                 f"LLM-written code is not run here, because this machine lacks {missing}; "
-                "use another machine or --llm expert, or accept the risk with --unsafe-sandbox"
+                "use another machine or --llm expert, or accept the risk with --unsafe"
             )
         if missing not in _noticed:
             _noticed.add(missing)
@@ -229,7 +229,7 @@ def _reports(ended: Ended, limits: Limits) -> list[Completed]:
         header, rest = rest.split(b"\n", 1)
         status, seconds, printed, stdout_bytes, stderr_bytes = header.split()
         end = int(stdout_bytes) + int(stderr_bytes)
-        over = "output limit" if int(printed) > limits.output_bytes else None
+        over = "output" if int(printed) > limits.output_bytes else None
         completed.append(
             Completed(
                 returncode=int(status),
@@ -243,8 +243,6 @@ def _reports(ended: Ended, limits: Limits) -> list[Completed]:
     if ended.returncode != 0:
         spent = ended.seconds - sum(command.seconds for command in completed)
         stderr = ended.stderr.decode(errors="replace")
-        last = Completed(
-            returncode=ended.returncode, stdout=b"", stderr=stderr, stopped=ended.stopped, seconds=spent
-        )
+        last = Completed(returncode=ended.returncode, stdout=b"", stderr=stderr, stopped=ended.stopped, seconds=spent)
         completed.append(last)
     return completed

@@ -5,6 +5,7 @@ Everything is an allow-list; what is not named here is refused with EPERM (secco
 The filters are written for x86-64, whose system-call numbers they compare; see `seccomp_supported`.
 """
 
+import functools
 import platform
 import struct
 import sys
@@ -115,6 +116,7 @@ _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)
 _PRCTLS = (1, 15, 16)
 
 
+@functools.cache
 def seccomp_filter(*, build: bool) -> bytes:
     """
     Return the BPF program for a script (``build=False``) or for a toolchain (``build=True``).

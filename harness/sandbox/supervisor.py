@@ -1,5 +1,6 @@
 """Start one guarded process, feed and watch it, and make sure that nothing of it stays behind."""
 
+import contextlib
 import os
 import selectors
 import signal
@@ -124,7 +125,7 @@ def _watch(process: subprocess.Popen, deadline: float, output_bytes: int) -> tup
                 if running and time.perf_counter() >= deadline:
                     stopped = "wall time"
                 if sum(map(len, kept.values())) > output_bytes:
-                    stopped = "output limit"
+                    stopped = "output"
         if not running:  # what the pipes still hold; some other process may keep them open for ever
             for descriptor, data in kept.items():
                 _drain(descriptor, data, output_bytes)
@@ -149,11 +150,8 @@ def _drain(descriptor: int, into: bytearray, limit: int) -> bool:
 
 def _end(process: subprocess.Popen) -> None:
     """Kill the process group and reap its leader; the group is killed first, while its number cannot be reused."""
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     process.stdout.close()
     process.stderr.close()

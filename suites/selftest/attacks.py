@@ -5,7 +5,13 @@ Each text prints BREACH where it got through. ``evidence`` is what must be seen 
 ``{secret}``, ``{folder}``, ``{unix}`` and ``{port}`` stand for a file outside, its folder, and two listening sockets.
 """
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from harness.sandbox import Limits, Protections
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,9 @@ print("BREACH" if found else "clean")
 
 NETWORK = (
     Attack("tcp", "import socket; socket.create_connection(('127.0.0.1', {port})); print('BREACH')", _FORBIDDEN, True),
-    Attack("udp", "import socket; socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9)); print('BREACH')", _FORBIDDEN, True),
+    Attack(
+        "udp", "import socket; socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9)); print('BREACH')", _FORBIDDEN, True
+    ),
     Attack("unix", "import socket; socket.socket(1, 1).connect('{unix}'); print('BREACH')", _FORBIDDEN, True),
     Attack("socket pair", "import socket; socket.socketpair(); print('BREACH')", _FORBIDDEN, True),
     _call("socket without Python", "41, 2, 1, 0", toothed=True),
@@ -139,7 +147,12 @@ PROCESSES = (
         True,
     ),
     Attack("leave the session", "import os; os.setsid(); print('BREACH')", _FORBIDDEN),
-    Attack("raise a limit", "import resource; resource.setrlimit(7, (64, 64)); print('BREACH')", "not allowed to raise", True),
+    Attack(
+        "raise a limit",
+        "import resource; resource.setrlimit(7, (64, 64)); print('BREACH')",
+        "not allowed to raise",
+        True,
+    ),
     Attack("choose its cores", "import os; os.sched_setaffinity(0, {0}); print('BREACH')", _FORBIDDEN, True),
     Attack("become another user", "import os; os.setuid(os.getuid()); print('BREACH')", _FORBIDDEN, True),
     Attack("type into the terminal", "import fcntl; fcntl.ioctl(0, 0x5412, b'x'); print('BREACH')", _FORBIDDEN),
@@ -189,8 +202,8 @@ APPETITE = (
         "import os, time; os.close(1); os.close(2); time.sleep(60); print('BREACH')",
         "wall time",
     ),
-    Attack("flood", "while True: print('x' * 65536)", "output limit"),
-    Attack("flood of errors", "import sys\nwhile True: sys.stderr.write('x' * 65536)", "output limit"),
+    Attack("flood", "while True: print('x' * 65536)", "output"),
+    Attack("flood of errors", "import sys\nwhile True: sys.stderr.write('x' * 65536)", "output"),
     Attack("descriptors", "import os\nfor n in range(99): os.dup(0)\nprint('BREACH')", "Too many open files"),
     Attack("deep recursion", "f = lambda: f()\nf()\nprint('BREACH')", "RecursionError"),
 )
@@ -227,7 +240,7 @@ TOOLS = (
     Attack("sleep", "import time; time.sleep(60); print('BREACH')", "wall time"),
     Attack("endless loop", "while True: pass", "cpu time"),
     Attack("big file", "open('big', 'wb').write(bytes(80 << 20)); print('BREACH')", "File too large"),
-    Attack("flood", "print('x' * (9 << 20))", "output limit"),
+    Attack("flood", "print('x' * (9 << 20))", "output"),
     Attack("memory", "x = bytearray(2 << 30); print('BREACH')", "MemoryError"),
     _call("new user namespace", "272, 0x10000000"),
     _call("clone into a namespace", "56, 0x10000011, 0, 0, 0, 0"),
@@ -240,3 +253,25 @@ TOOLS = (
     _call("execveat", "322, -100, b'/bin/sh', 0, 0, 0"),
     _call("another's limits", "302, os.getppid(), 7, 0, bytes(16)", toothed=True),
 )
+
+
+@contextmanager
+def open_places(folder: Path) -> Iterator[dict[str, object]]:
+    """Lay out in ``folder`` what the attacks aim at, and listen there."""
+    secret = folder / "secret"
+    secret.write_text("TOP SECRET")
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(folder / "u"))
+        unix.listen(64)
+        yield {"secret": secret, "folder": folder, "unix": folder / "u", "port": tcp.getsockname()[1]}
+
+
+def limits_for(attack: Attack) -> Limits:
+    """Return tight limits; only who sleeps is short of wall time."""
+    return Limits(cpu_s=1, wall_s=0.4 if attack.evidence == "wall time" else 20, memory_mb=512, file_mb=16)
+
+
+def proves(attack: Attack, seen: str) -> bool:
+    """Return whether the text shows what stopped the attack; bubblewrap hides the files that Landlock denies."""
+    hidden = attack.evidence == _DENIED and bool(Protections.detect().bubblewrap)
+    return attack.evidence in seen or (hidden and "No such file or directory" in seen)

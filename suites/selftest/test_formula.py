@@ -1,6 +1,8 @@
 """Formulas compute what Python would, and nothing that is not arithmetic runs."""
 
 import math
+import re
+import tomllib
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import BadRequest
 from harness.formula import FUNCTIONS, evaluate
+from harness.target import TARGETS, Target
 
 NAMES = {"l1_bytes": 49152, "mr": 14, "nr": 32, "k": 511, "lanes": 16, "zero": 0}
 
@@ -201,3 +204,16 @@ def test_function_names_are_documented_words():
     expected = {"min", "max", "abs", "ceil", "floor", "sqrt", "round_up", "round_down", "clamp", "nearest"}
 
     assert expected == set(FUNCTIONS)
+
+
+def test_documented_target_gives_the_documented_names():
+    """The example of harness/targets/README.md is a legal target, and formulas see the names its table lists."""
+    page = (TARGETS / "README.md").read_text()
+    target = Target.from_mapping(tomllib.loads("\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL))))
+    table = page.partition("## What formulas see")[2]
+    documented = {
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+
+    assert documented == target.factors.keys()
+    assert 16384 == evaluate("l1_bytes // (vector_bits // 32)", target.factors)

@@ -3,10 +3,28 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.isa import Memory, load_isa
 
 X86 = load_isa("x86")
+WORDS = [
+    "add",
+    "vpternlogd",
+    "vmovups",
+    "vgatherdps",
+    "imul",
+    "mulx",
+    "lea",
+    "zmm1",
+    "{k1}",
+    "{z}",
+    "{1to16}",
+    "ptr",
+    "[",
+]
+WORDS += ["]", "rdi", "+", "-", "*", "4", "08", "0x", ",", ":", ";", "#", "/*", "dword", "rip", "al", ".", " "]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +80,8 @@ def test_parse(line, reads, writes, memory, address):
         "mov rax, table",
         "mov rax, fs:[rdi]",
         "vmovups zmm0, [rdi + OFFSET]",
+        "vmovups zmm0, [rdi + stripe]",
+        "vmovups zmm0, [rdi + table.rip]",
         "vmovups zmm0, tbyte ptr [rdi]",
         "paddd mm0, mm1",
         "movsd",
@@ -100,3 +120,14 @@ def test_control_flow_is_refused(line, reason):
 def test_blank_lines_and_comments_are_no_instructions():
     """They travel with the instruction below them, so they must not be counted."""
     assert not any(X86.parse(line) for line in ("", "  # load A", "// load A", "/* load A */"))
+
+
+@given(words=st.lists(st.sampled_from(WORDS), max_size=12), glue=st.sampled_from(["", " "]))
+def test_any_line_is_read_or_refused(words, glue):
+    """Text that no assembler would take never ends in anything but an instruction, nothing or the named refusal."""
+    try:
+        parsed = X86.parse(glue.join(words))
+    except ValueError as reason:
+        assert re.match("a label|the directive|more than one", str(reason))
+    else:
+        assert parsed is None or parsed.mnemonic

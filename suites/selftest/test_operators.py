@@ -1,13 +1,11 @@
-"""Operator specs: ids, sizes, references, prices and neighbours."""
+"""Operator specs: ids, sizes, prices, neighbours and shape sets."""
 
 import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from harness.dtype import DType
 from harness.errors import BadRequest
@@ -15,77 +13,10 @@ from harness.operator import OperatorSpec
 from harness.operators import operators, spec_from_json
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
+from suites.selftest.drawn_specs import FLOATS, specs
 
 TARGETS = ["c906", "c908", "c910", "k1", "a72", "a76", "h100", "h200", "a100", "rtx4060", "host", "cuda"]
-FLOATS = [DType.F32, DType.F64, DType.F16, DType.BF16]
 EVERY_SET = [spec for operator in operators().values() for specs in operator.shape_sets.values() for spec in specs]
-
-
-def draw_operands(spec, seed=0, kind=np.float64, small_integers=False):
-    """Draw the operands of a spec as tight arrays, outputs included."""
-    rng = np.random.default_rng(seed)
-    draw = (lambda shape: rng.integers(-2, 3, shape)) if small_integers else rng.standard_normal
-    return {operand.name: draw(operand.shape).astype(kind) for operand in spec.operands()}
-
-
-gemm_specs = st.builds(
-    lambda sizes, room, **fields: _with_room(GemmSpec(**sizes, **fields), room),
-    sizes=st.fixed_dictionaries({name: st.integers(0, 9) for name in "mnk"}),
-    room=st.tuples(*[st.integers(0, 3)] * 3),
-    dtype=st.sampled_from(FLOATS),
-    trans_a=st.booleans(),
-    trans_b=st.booleans(),
-    alpha=st.sampled_from([1.0, 0.0, -1.5, 2.0]) | st.floats(-1e3, 1e3),
-    beta=st.sampled_from([0.0, 1.0, 0.5]) | st.floats(-1e3, 1e3),
-)
-conv_specs = st.builds(
-    Conv2dSpec,
-    n=st.integers(0, 2),
-    c=st.integers(0, 4),
-    h=st.integers(5, 9),
-    w=st.integers(5, 9),
-    f=st.integers(0, 4),
-    r=st.integers(1, 3),
-    s=st.integers(1, 3),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 3),
-    dilation=st.integers(1, 2),
-    layout=st.sampled_from(["nchw", "nhwc"]),
-    dtype=st.sampled_from(FLOATS),
-)
-specs = gemm_specs | conv_specs
-
-
-def _with_room(spec, room):
-    return replace(spec, lda=spec.row_a + room[0], ldb=spec.row_b + room[1], ldc=spec.row_c + room[2])
-
-
-def gemm_by_loops(spec, operands):
-    """Compute C element by element with exact sums."""
-    a, b = operands["A"], operands["B"]
-    result = np.zeros((spec.m, spec.n))
-    for i in range(spec.m):
-        for j in range(spec.n):
-            left = [a[p, i] if spec.trans_a else a[i, p] for p in range(spec.k)]
-            right = [b[j, p] if spec.trans_b else b[p, j] for p in range(spec.k)]
-            result[i, j] = spec.alpha * math.fsum(x * y for x, y in zip(left, right, strict=True))
-            result[i, j] += spec.beta * operands["C"][i, j] if spec.beta else 0.0
-    return result
-
-
-def conv_by_loops(spec, operands):
-    """Compute Y element by element from the definition."""
-    x, w = operands["X"], operands["W"]
-    if spec.layout == "nhwc":
-        x, w = x.transpose(0, 3, 1, 2), w.transpose(0, 3, 1, 2)
-    result = np.zeros((spec.n, spec.f, spec.oh, spec.ow))
-    for n, f, y, z in np.ndindex(result.shape):
-        for c, r, s in np.ndindex(spec.c, spec.r, spec.s):
-            row = y * spec.stride + r * spec.dilation - spec.padding
-            column = z * spec.stride + s * spec.dilation - spec.padding
-            if 0 <= row < spec.h and 0 <= column < spec.w:
-                result[n, f, y, z] += x[n, c, row, column] * w[f, c, r, s]
-    return result.transpose(0, 2, 3, 1) if spec.layout == "nhwc" else result
 
 
 # Ids
@@ -279,122 +210,6 @@ def test_prices():
     assert (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6)) == (conv.flops, conv.least_bytes)
 
 
-# References
-
-
-@settings(deadline=None)
-@given(gemm_specs, st.integers(0, 99))
-def test_gemm_reference(spec, seed):
-    """The reference agrees with exact sums, far below one expected rounding error of fp64."""
-    operands = draw_operands(spec, seed)
-
-    assert np.allclose(gemm_by_loops(spec, operands), spec.reference(operands), rtol=1e-12, atol=1e-12)
-
-
-@settings(deadline=None)
-@given(conv_specs, st.integers(0, 99))
-def test_conv_reference(spec, seed):
-    """The reference agrees with the definition, in both layouts."""
-    operands = draw_operands(spec, seed)
-    wanted = conv_by_loops(spec, operands)
-
-    assert spec.operands()[2].shape == wanted.shape
-    assert np.allclose(wanted, spec.reference(operands), rtol=1e-12, atol=1e-12)
-
-
-@settings(deadline=None)
-@given(specs.filter(lambda spec: spec.scalars() in [(), (1.0, 0.0), (2.0, 1.0), (-1.5, 0.5)]))
-def test_small_integers_are_exact(spec):
-    """Small integers give the same bits in every precision, and the dtype asked for."""
-    wanted = spec.reference(draw_operands(spec, kind=np.float64, small_integers=True))
-    for kind in (np.float32, np.float16):
-        found = spec.reference(draw_operands(spec, kind=kind, small_integers=True))
-
-        assert kind == found.dtype
-        assert np.array_equal(wanted, found)
-
-
-def test_blas_does_not_read_what_zero_scales():
-    """A NaN in C does not spread when beta is 0, nor one in A or B when alpha is 0."""
-    spec = GemmSpec(m=2, n=3, k=4)
-    operands = draw_operands(spec)
-    poisoned = {name: np.full_like(array, np.nan) for name, array in operands.items()}
-
-    assert np.isfinite(spec.reference({**operands, "C": poisoned["C"]})).all()
-    assert np.isfinite(spec.rounding_scale({**operands, "C": poisoned["C"]})).all()
-    scaled = replace(spec, alpha=0.0, beta=2.0).reference({**poisoned, "C": operands["C"]})
-    assert np.array_equal(2 * operands["C"], scaled)
-    assert np.isnan(replace(spec, beta=1.0).reference({**operands, "C": poisoned["C"]})).all()
-
-
-def test_empty_depth_scales_c():
-    """Without products C is beta C, and zeros when beta is 0."""
-    spec = GemmSpec(m=2, n=3, k=0, beta=0.5)
-    operands = draw_operands(spec)
-
-    assert np.array_equal(0.5 * operands["C"], spec.reference(operands))
-    assert np.array_equal(np.zeros((2, 3)), replace(spec, beta=0.0).reference(operands))
-
-
-ROUNDED = [
-    GemmSpec(m=32, n=48, k=1),
-    GemmSpec(m=32, n=48, k=500, alpha=-1.5, beta=0.5, trans_b=True),
-    GemmSpec(m=32, n=48, k=4096),
-    Conv2dSpec(n=1, c=40, h=9, w=11, f=16, r=3, s=3, padding=1),
-    Conv2dSpec(n=1, c=40, h=9, w=11, f=16, r=3, s=3, padding=1, layout="nhwc"),
-]
-
-
-@pytest.mark.parametrize("spec", ROUNDED, ids=lambda spec: spec.slug)
-def test_rounding_scale_passes_correct_results(spec):
-    """A result in single precision stays within 4 expected errors; one product left out does not."""
-    operands = draw_operands(spec)
-    single = {name: array.astype(np.float32) for name, array in operands.items()}
-    exact = {name: array.astype(np.float64) for name, array in single.items()}
-    scale, wanted = spec.rounding_scale(exact), spec.reference(exact)
-    right = np.abs(spec.reference(single) - wanted) / scale
-    first, second = list(exact)[:2]
-    product = np.abs(exact[first]).mean() * np.abs(exact[second]).mean()
-
-    assert right.max() < 4
-    assert scale.shape == wanted.shape
-    assert (product / scale).min() > 40
-
-
-def round_to(dtype, array):
-    """Round fp32 numbers to a half type, and return them as fp32."""
-    if dtype is DType.F16:
-        return array.astype(np.float16).astype(np.float32)
-    bits = array.astype(np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
-
-
-@pytest.mark.parametrize("dtype", [DType.F16, DType.BF16], ids=str)
-@pytest.mark.parametrize("spec", ROUNDED, ids=lambda spec: spec.slug)
-def test_rounding_scale_of_halves(spec, dtype):
-    """Half precision is judged by fp32 sums rounded once: those pass, one product left out of every sum does not."""
-    spec = replace(spec, dtype=dtype)
-    stored = {name: round_to(dtype, array) for name, array in draw_operands(spec).items()}
-    exact = {name: array.astype(np.float64) for name, array in stored.items()}
-    scale, wanted = spec.rounding_scale(exact), spec.reference(exact)
-    right = np.abs(round_to(dtype, spec.reference(stored)) - wanted) / scale
-    first, second = list(exact)[:2]
-    product = np.abs(exact[first]).mean() * np.abs(exact[second]).mean()
-
-    assert right.max() <= 1.5
-    assert (product / scale).max() > 8
-
-
-@given(specs)
-def test_rounding_scale_is_positive(spec):
-    """Where every product is 0, any error is far too large instead of a division by zero."""
-    zeros = {operand.name: np.zeros(operand.shape) for operand in spec.operands()}
-    scale = spec.rounding_scale(zeros)
-
-    assert spec.operands()[2].shape == scale.shape
-    assert ((scale > 0) & (scale < 1e-6)).all()
-
-
 # Neighbours
 
 
@@ -441,7 +256,7 @@ def test_gemm_neighbours_cover():
 def test_conv_neighbours_cover(layout):
     """Fringes of filters, pixels and depth; stride 2, both paddings, 1x1, batch 2, dilation, empty sizes."""
     spec = Conv2dSpec(n=1, c=64, h=56, w=56, f=64, r=5, s=5, padding=2, layout=layout)
-    found = list(spec.neighbours({"mr": 6, "nr": 16, "kc": 64}))
+    found = list(spec.neighbours({"mr": 6, "nr": 16, "kc": 64, "mc": 96, "nc": 128}))
     filters, pixels = ((5, 6, 7), (15, 16, 17)) if layout == "nchw" else ((15, 16, 17), (5, 6, 7))
 
     assert {n.f for n in found} >= {1, *filters, 0}
@@ -451,6 +266,9 @@ def test_conv_neighbours_cover(layout):
     assert {(1, 1), (3, 3), (1, 3), (5, 5), (7, 7)} == {(n.r, n.s) for n in found}
     assert {0, 1, 2} == {n.n for n in found}
     assert any(n.dilation == 2 for n in found)
+    blocks = (97, 129) if layout == "nchw" else (129, 97)
+    assert blocks[0] in {n.f for n in found}
+    assert blocks[1] in {n.oh * n.ow for n in found}
 
 
 # Shape sets

@@ -1,0 +1,129 @@
+"""
+Record a table: measure every point of a small space, so that searches can be judged without a machine.
+
+    python -m benchmarks.record_table 512x512x512 --out benchmarks/tables
+
+The space is a coarse cut through the GEMM sketch's tunables (`AXES`; large shapes take `LARGE_AXES`). Each point is
+measured exactly as a tuning evaluation is; the order is random, and two passes are taken whose minimum counts, so that a
+slow minute does not become a slow corner. Run it on a quiet machine: 3000 points of 512^3 take about four minutes.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import product
+from math import inf
+from pathlib import Path
+from random import Random
+
+from benchmarks.tables import Table, save_table
+from generators.blocking import legal
+from generators.generator import Expert
+from harness.build import Builder
+from harness.case import Case
+from harness.kernel import Candidate, Sketch, Tunable
+from harness.operators.gemm import GemmSpec
+from harness.record import Verdict
+from harness.runners.arena import Arena, Placement
+from harness.store import Store, default_store
+from harness.tune import Evaluator
+from harness.workbench import Workbench
+
+AXES: Mapping[str, Sequence[int]] = {
+    "mr": (6, 8, 9, 12, 14),
+    "nr": (32, 48, 64),
+    "unroll": (2, 4),
+    "prefetch_b": (0, 8),
+    "prefetch_a": (0,),
+    "prefetch_c": (1,),
+    "kc": (128, 192, 256, 384, 512),
+    "mc": (112, 336, 4096),
+    "nc": (128, 256, 512, 4096),
+    "pack_a": (0, 1),
+    "pack_b": (0, 1),
+    "a_once": (0, 1),
+    "inner": (0, 1),
+}
+LARGE_AXES: Mapping[str, Sequence[int]] = {
+    **AXES,
+    "unroll": (4,),
+    "prefetch_b": (8,),
+    "kc": (192, 256, 384, 512),
+    "mc": (112, 4096),
+    "nc": (256, 512, 4096),
+    "pack_b": (1,),
+}
+LARGE_FLOPS = 4e9
+PASSES = 2
+
+
+def coarse(sketch: Sketch, axes: Mapping[str, Sequence[int]]) -> tuple[Tunable, ...]:
+    """Return the sketch's tunables cut down to the values of `axes` that they have."""
+    return tuple(_cut(tunable, axes[tunable.name]) for tunable in sketch.tunables)
+
+
+def _cut(tunable: Tunable, wanted: Sequence[int]) -> Tunable:
+    values = tuple(sorted({min(tunable.values, key=lambda value: abs(value - w)) for w in wanted}))
+    return replace(tunable, values=values, start=min(values, key=lambda value: abs(value - tunable.start)))
+
+
+def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
+    """Measure the whole space of one spec; `limit` keeps a random part of it."""
+    expert, case = Expert(), Case(target="host", spec=spec)
+    target = bench.target("host")
+    full = expert.sketches(target, spec)[0]
+    axes = coarse(full, LARGE_AXES if spec.flops > LARGE_FLOPS else AXES)
+    points = [dict(zip([axis.name for axis in axes], values, strict=True)) for values in product(*(a.values for a in axes))]
+    points = [point for point in points if legal(full, point)]
+    Random(0).shuffle(points)
+    points = points[:limit]
+    candidates = [Candidate.of(full.name, point) for point in points]
+    script = expert.kernel_script(target, full)
+    builder = Builder(target, full, script, bench.toolchain, bench.sandbox, trusted=True)
+    items = builder.build(candidates)
+    costs = [inf] * len(points)
+    begin = time.monotonic()
+    with bench.worker() as worker, Arena(spec, Placement.ALIGNED) as arena:
+        evaluator = Evaluator(worker, arena, case, target.peak_gflops["fp32"].value, seed=0)
+        for turn in range(PASSES):
+            for number, item in enumerate(items):
+                verdict, samples = (item, ()) if isinstance(item, Verdict) else evaluator.evaluate(item)
+                if verdict.ok:
+                    costs[number] = min(costs[number], min(samples))
+                if number % 100 == 0:
+                    done = turn * len(items) + number + 1
+                    left = (time.monotonic() - begin) / done * (PASSES * len(items) - done)
+                    best = spec.flops / min(costs) / 1e9
+                    print(f"{done}/{PASSES * len(items)} best {best:.1f} GFLOP/s, {left:.0f} s left", file=sys.stderr)
+    starts = expert.start_points(target, spec, replace(full, tunables=axes))
+    return Table(
+        case=case.slug,
+        axes=axes,
+        costs={tuple(point[axis.name] for axis in axes): cost for point, cost in zip(points, costs, strict=True)},
+        starts=tuple(starts),
+        machine=bench.machine_facts(target),
+        recorded=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def main() -> None:
+    """Record the shapes named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.record_table", description=__doc__.splitlines()[1])
+    parser.add_argument("shapes", nargs="+", metavar="MxNxK")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tables")
+    parser.add_argument("--limit", type=int, help="record only so many random points")
+    options = parser.parse_args()
+    with Store.open(default_store()) as store:
+        bench = Workbench(store)
+        for shape in options.shapes:
+            m, n, k = (int(size) for size in shape.split("x"))
+            table = record(bench, GemmSpec(m=m, n=n, k=k), options.limit)
+            save_table(table, options.out / f"{table.case}.json.gz")
+            print(f"{table.case}: {len(table.costs)} points, best {table.best_s * 1e3:.3f} ms, {table.within(0.03)} within 3%")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Fixtures of the selftests: a workbench on a store of its own, kept between runs so that builds are cached."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.kernel import KernelText
+from harness.record import Verdict
+from harness.runners.native import NativeObject, NativeWorker
+from harness.store import Store, default_store
+from harness.target import Target
+from harness.workbench import Workbench
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Workbench]:
+    with Store.open(default_store() / "selftest") as store:
+        yield Workbench(store)
+
+
+@pytest.fixture(scope="session")
+def host(bench: Workbench) -> Target:
+    return bench.target("host")
+
+
+@pytest.fixture
+def worker(bench: Workbench) -> Iterator[NativeWorker]:
+    with bench.worker() as started:
+        yield started
+
+
+class ObjectFactory:
+    """Builds small candidates straight from text, past sketches and scripts."""
+
+    def __init__(self, bench: Workbench, cpu: str) -> None:
+        self._toolchain, self._cpu = bench.toolchain, cpu
+
+    def c(self, body: str, dims: tuple[str, ...], *, trusted: bool = False) -> NativeObject | Verdict:
+        from harness.build import names_header
+
+        source = f'#include "opw.h"\n#include "opw_names.h"\n{body}'
+        built = self._toolchain.compile_c(source, names_header(dims), [f"-march={self._cpu}"], trusted=trusted)
+        return built if isinstance(built, Verdict) else NativeObject(name="c", libraries=(built,))
+
+    def assembly(self, body: str) -> NativeObject | Verdict:
+        text = ".intel_syntax noprefix\n.text\n.globl opw_run\n.type opw_run, @function\nopw_run:\n"
+        text += f'{body}\n.section .note.GNU-stack,"",@progbits\n'
+        kernel = KernelText(name="opw_run", role="whole", signature="opw_run", text=text)
+        (built,) = self._toolchain.assemble([kernel], self._cpu, trusted=False).values()
+        return built if isinstance(built, Verdict) else NativeObject(name="asm", libraries=(Path(built),))
+
+
+@pytest.fixture(scope="session")
+def objects(bench: Workbench, host: Target) -> ObjectFactory:
+    return ObjectFactory(bench, host.toolchain["cpu"])

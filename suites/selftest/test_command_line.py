@@ -1,0 +1,161 @@
+"""What a user types, run for real: options, mistakes, a whole tuning, interruption and resumption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.store import Store, default_store
+
+ROOT = Path(__file__).parents[2]
+TINY = "fp32 GEMM 48x40x56 on this machine"
+CASE = "host-sgemm-48x40x56"
+
+
+def command(*options: str, store: Path) -> tuple[list[str], dict[str, str]]:
+    words = [sys.executable, "-m", "pytest", "suites/test_conformance.py", "suites/test_throughput.py"]
+    words += ["-p", "no:cacheprovider", "-p", "no:xdist", *options]
+    return words, {**os.environ, "OPWRIGHT_STORE": str(store), "COLUMNS": "100"}
+
+
+def run(*options: str, store: Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
+    words, environment = command(*options, store=store)
+    return subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+@pytest.fixture
+def shared_store() -> Path:
+    """A store of its own beside the user's, in which the worker is built once."""
+    return default_store() / "selftest"
+
+
+def evaluations(store: Path, case: str) -> list[int]:
+    with Store.open(store) as opened:
+        return [record.sequence for record in opened.records(case=case, kind="evaluation")]
+
+
+def test_collecting_starts_nothing(tmp_path):
+    done = run("--collect-only", "-q", "-k", "host", store=tmp_path / "store")
+
+    assert 0 == done.returncode
+    assert "test_throughput[host-sgemm-512x512x512]" in done.stdout
+    assert not (tmp_path / "store").exists()
+
+
+def test_bare_collection_is_smoke_on_this_machine(tmp_path):
+    done = run("--collect-only", "-q", store=tmp_path)
+    cases = [line.split("[")[1] for line in done.stdout.splitlines() if "[" in line]
+
+    assert cases
+    assert all(case.startswith("host-") for case in cases)
+
+
+MISTAKES = {
+    "unread sentence": (["--prompt", "make it fast"], ["example", "GEMM"]),
+    "negative size": (["--prompt", "fp32 GEMM -512x512x512"], ["-512"]),
+    "unknown target in a sentence": (["--prompt", "fp32 GEMM 8x8x8 on a Cray"], ["host", "cray"]),
+    "unknown dtype": (["--prompt", "fp13 GEMM 8x8x8"], ["fp13"]),
+    "unknown target": (["--target", "vax"], ["vax", "known targets", "host"]),
+    "unknown operator": (["--operator", "fft"], ["fft", "gemm"]),
+    "no evaluations": (["--tune-evals", "0"], ["--tune-evals"]),
+    "unknown shapes": (["--shapes", "huge"], ["smoke", "paper", "full"]),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_one_clear_message(name, tmp_path):
+    options, words = MISTAKES[name]
+    done = run("--collect-only", "-q", *options, store=tmp_path)
+    said = done.stderr + done.stdout
+
+    assert 4 == done.returncode
+    assert all(word.lower() in said.lower() for word in words), said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [(["--llm", "gpt"], "unknown author 'gpt'"), (["--search", "magic"], "unknown search 'magic'")],
+)
+def test_late_mistake_is_one_sentence_too(option, words, shared_store):
+    done = run("--prompt", TINY, "--retune", "-k", "conformance", *option, store=shared_store)
+
+    assert 1 == done.returncode
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store):
+    first = run("--prompt", TINY, "--tune-evals", "8", "--retune", "--seed", str(time.time_ns()), store=shared_store)
+    before = len(evaluations(shared_store, CASE))
+    second = run("--prompt", TINY, store=shared_store)
+    after = len(evaluations(shared_store, CASE))
+
+    assert 0 == first.returncode, first.stdout
+    assert "openblas" in first.stdout
+    assert CASE in first.stdout
+    assert 0 == second.returncode, second.stdout
+    assert before == after
+
+    words = [sys.executable, "-m", "reports", "json", "--store", str(shared_store)]
+    (row,) = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    assert CASE == row["id"]
+    assert "OK" == row["verdict"]
+    assert row["peers"]["openblas"]["ratio"] > 0
+    assert 0 < row["peak_fraction"] < 1
+
+
+def test_junit_carries_the_record(shared_store, tmp_path):
+    done = run("--prompt", TINY, f"--junit-xml={tmp_path / 'out.xml'}", store=shared_store)
+
+    assert 0 == done.returncode, done.stdout
+    assert "peak_gflops" in (tmp_path / "out.xml").read_text()
+
+
+def wait_for_evaluations(store: Path, case: str, count: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while len(evaluations(store, case)) < count:
+        assert process.poll() is None, "the tuning ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "ctrl-c"])
+def test_interrupted_tuning_resumes(end, shared_store):
+    size = 64 + time.time_ns() % 400
+    case = f"host-sgemm-{size}x72x80"
+    options = ("--prompt", f"sgemm {size}x72x80 on host", "-k", "conformance", "--tune-evals", "50")
+    words, environment = command(*options, store=shared_store)
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_evaluations(shared_store, case, 8, process)
+    process.send_signal(end)
+    status = process.wait(timeout=60)
+    learnt = evaluations(shared_store, case)
+    resumed = run(*options, store=shared_store)
+    known = evaluations(shared_store, case)
+
+    assert (-9 if end is signal.SIGKILL else 2) == status
+    assert 0 == resumed.returncode, resumed.stdout
+    assert learnt == known[: len(learnt)]
+    assert len(known) == len(set(known)), "an evaluation was repeated"
+
+
+def test_corrupt_store_is_one_sentence(tmp_path):
+    tmp_path.joinpath("records.sqlite").write_bytes(b"not a database" * 100)
+    with Store.open(tmp_path) as store:
+        database = store.database
+    database.write_bytes(b"not a database" * 100)
+    done = run("--prompt", TINY, "-k", "conformance", store=tmp_path)
+
+    assert 1 == done.returncode
+    assert "StoreError" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert b"not a database" * 100 == database.read_bytes()
