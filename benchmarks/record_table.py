@@ -57,7 +57,6 @@ LARGE_AXES: Mapping[str, Sequence[int]] = {
 }
 LARGE_FLOPS = 4e9
 PASSES = 2
-PATIENCE_S = 120.0
 
 
 def coarse(sketch: Sketch, axes: Mapping[str, Sequence[int]]) -> tuple[Tunable, ...]:
@@ -89,7 +88,7 @@ def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
     costs = [inf] * len(points)
     begin = time.monotonic()
     with bench.worker() as worker, Arena(spec, Placement.ALIGNED) as arena:
-        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0, patience_s=PATIENCE_S)
+        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0)
         for turn in range(PASSES):
             for number, item in enumerate(items):
                 result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
