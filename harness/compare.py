@@ -2,7 +2,7 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the FMA peak probe and the clock probe.
+control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ import numpy as np
 from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
+from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
 from harness.measure import Slices, below_floor, interleave, need
 from harness.operator import OperatorSpec
@@ -31,6 +32,7 @@ FRESH_SEED = 7919
 """Verification and comparison draw from another stream than tuning does."""
 CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
 OURS = "ours"
+REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +73,25 @@ def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
-def compare(bench: Workbench, tuned: Tuned, checked: Verification, baselines: Mapping[str, Baseline], run: str) -> Record:
-    """Measure a verified operator against its baselines; store and return the measurement."""
-    record = _measurement(bench, tuned, checked, run)
+def compare(
+    bench: Workbench,
+    tuned: Tuned,
+    checked: Verification,
+    baselines: Mapping[str, Baseline],
+    run: str,
+    *,
+    reference: Record | None = None,
+    kind: str = "measurement",
+) -> Record:
+    """
+    Measure a verified operator against its baselines; store and return the measurement.
+
+    ``reference`` is an earlier measurement of the same case: its machine code takes turns with ours if the store still
+    has it.
+    """
+    record = replace(_measurement(bench, tuned, checked, run), kind=kind)
     if checked.verdict.ok:
-        record = _timed(bench, tuned, baselines, record)
+        record = _timed(bench, tuned, baselines, record, reference)
     bench.store.add(record)
     return record
 
@@ -98,6 +114,9 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "stale": tuned.stale,
         "fingerprints": won.facts.get("fingerprints"),
         "machine": bench.machine_facts(target),
+        "least_bytes": tuned.case.spec.least_bytes,
+        "texts": keep_texts(bench, tuned.case, tuned.author, tuned.candidate),
+        "object": keep_object(bench.store, tuned.item),
     }
     return Record(
         kind="measurement",
@@ -114,7 +133,13 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
     )
 
 
-def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], record: Record) -> Record:
+def _timed(
+    bench: Workbench,
+    tuned: Tuned,
+    baselines: Mapping[str, Baseline],
+    record: Record,
+    reference: Record | None,
+) -> Record:
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
@@ -126,6 +151,9 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
         contenders = {OURS: tuned.item, **right, CONTROL: tuned.item}
+        earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
+        if earlier is not None:
+            contenders[REFERENCE] = earlier
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
@@ -146,6 +174,11 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         "rounds": len(slices[OURS].seconds),
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
+        "rounds_s": {
+            name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
+        },
+        "clock_cycles": clock.work,
+        "reference": {"run": reference.run, "created": reference.created} if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
     fastest = max(peak.work / min(peak_s.seconds) / 1e9, facts["peak_gflops"])

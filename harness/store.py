@@ -186,13 +186,19 @@ class Store:
         return rows[0][0] if rows else None
 
     def resolve_run(self, text: str) -> str:
-        """Return the run that ``last`` or a unique beginning of an id means; raise `BadRequest` naming the choices."""
+        """
+        Return the run that ``last``, ``last~1`` (the one before it) or a unique beginning of an id means.
+
+        Raise `BadRequest` naming the choices.
+        """
         known = [run for (run,) in self._rows("SELECT id FROM runs ORDER BY number DESC")]
         last = self.last_run()
         if last is None or not known:
             raise BadRequest(f"no records yet in {self.path}: make some with `pytest suites/ -k host`")
         if text == "last":
             return last
+        if (back := text.removeprefix("last~")).isdecimal() and back != text:
+            return self._run_before(int(back))
         matching = [run for run in known if text and run.startswith(text)]
         if len(matching) == 1 or text in matching:
             return text if text in matching else matching[0]
@@ -200,6 +206,14 @@ class Store:
         choices = matching or known
         more = f" and {len(choices) - 10} older ones" if len(choices) > 10 else ""
         raise BadRequest(f"{problem}; choose last, {', '.join(choices[:10])}{more}")
+
+    def _run_before(self, steps: int) -> str:
+        rows = self._rows(
+            "SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM records WHERE run = runs.id) ORDER BY number DESC"
+        )
+        if steps >= len(rows):
+            raise BadRequest(f"last~{steps}: {self.path} has only {len(rows)} runs with records")
+        return rows[steps][0]
 
     # Artefacts and devices
 
