@@ -121,6 +121,32 @@ class Store:
             sorted(((key, self._record(text)) for key, text in first.items()), key=lambda item: item[1].sequence)
         )
 
+    def count(self) -> int:
+        """Return how many records there are."""
+        rows = self._rows("SELECT count(*) FROM records")
+        return rows[0][0] if rows else 0
+
+    def adopt(self, runs: Sequence[Run], records: Sequence[Record]) -> None:
+        """
+        Add runs and records of another store, all or none; what is already here stays as it is.
+
+        The runs count as older than every run of this store, so ``last`` stays what it was; a winner becomes the tuned
+        operator of its identity only where there is none.
+        """
+        with self._writing() as connection:
+            (number,) = connection.execute("SELECT coalesce(min(number), 1) FROM runs").fetchone()
+            for offset, run in enumerate(runs, -len(runs)):
+                row = (run.id, number + offset, run.created, run.finished, _text(list(run.argv)), _text(run.facts))
+                connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+            for record in records:
+                place = _insert(connection, record)
+                if record.kind == "winner":
+                    connection.execute(
+                        "INSERT INTO tuned (identity, record) SELECT ?, ?"
+                        " WHERE NOT EXISTS (SELECT 1 FROM tuned WHERE identity = ?)",
+                        (record.identity, place, record.identity),
+                    )
+
     # Tuned operators
 
     def put_tuned(self, identity: str, record: Record) -> int:

@@ -43,9 +43,9 @@ class Workbench:
         """Return the machine probe."""
         return probe_object(self.toolchain)
 
-    def worker(self, environment: Mapping[str, str] | None = None) -> NativeWorker:
-        """Return a new worker process (started with its first command); the caller closes it."""
-        return NativeWorker(self.toolchain.worker(), environment)
+    def worker(self, environment: Mapping[str, str] | None = None, *, cpu: int | None = None) -> NativeWorker:
+        """Return a new worker process (started with its first command), pinned to ``cpu``; the caller closes it."""
+        return NativeWorker(self.toolchain.worker(), environment, cpu)
 
     def target(self, name: str) -> Target:
         """Return a target; `host` is detected once. Raise `TargetUnavailable` where it cannot run here."""

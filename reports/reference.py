@@ -38,11 +38,15 @@ def load_reference(text: str, store: Store) -> Reference:
     if path.suffix in (".json", ".jsonl") or len(path.parts) > 1:
         raise BadRequest(f"there is no reference file {text}; `python -m reports records > {text}` writes the last run's")
     run = store.resolve_run(text)
-    measured = store.records(run=run, kind="measurement")
-    if not measured:
+    if not store.records(run=run, kind="measurement"):
         raise BadRequest(f"run {run} has no measurement to compare with; `python -m reports list` shows which have")
     name = run if run == text else f"{text} ({run})"
-    return _reference(name, [*measured, *store.records(run=run, kind="confirmation")])
+    return _reference(name, measurements(store, run))
+
+
+def measurements(store: Store, run: str) -> list[Record]:
+    """Return what a run measured, repetitions included: what a file of records holds."""
+    return [*store.records(run=run, kind="measurement"), *store.records(run=run, kind="confirmation")]
 
 
 def read_records(path: Path) -> list[Record]:
