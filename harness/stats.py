@@ -142,6 +142,19 @@ def judge_paired(
     return _judged(slowdown, _signed_rank_test(rounds), alpha)
 
 
+def rules_out(ours_s: Sequence[float], reference_s: Sequence[float], effect: float) -> bool:
+    """
+    Return whether paired rounds rule out that ours is slower or faster by ``effect``.
+
+    The 95% interval of the median ratio, from ranks (Conover, Practical Nonparametric Statistics, 1999, section 3.2),
+    has to lie within; too few rounds for an interval rule nothing out.
+    """
+    logs = np.sort(np.log(_positive(ours_s) / _positive(reference_s)))
+    rank = int(math.floor(logs.size / 2 - 0.98 * math.sqrt(logs.size)))
+    limit = math.log(1 + effect)
+    return rank >= 1 and bool(-limit < logs[rank - 1] and logs[-rank] < limit)
+
+
 def _judged(slowdown: float, chance: float, alpha: float) -> Judgement:
     change = Change.AMBIGUOUS if chance >= alpha else Change.FAST if slowdown < 1 else Change.SLOW
     return Judgement(change=change, slowdown=slowdown, chance=chance)

@@ -25,6 +25,8 @@ from reports.render_markdown import render_markdown
 from reports.render_terminal import terminal_table
 from reports.wording import counted, moment
 
+EXIT_UNUSABLE = 2
+"""Of the gate, whose 1 is SLOW: a reference or rules that cannot be read, as for a mistyped option."""
 PAGES = Path(__file__).parent / "out"
 
 EXAMPLES = """\
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return status
     except HarnessError as error:
         print(f"reports: {error}", file=sys.stderr)
-        return 1
+        return EXIT_UNUSABLE if options.command is _gate else 1
     except BrokenPipeError:  # the reader had enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from harness.compare import REFERENCE
 from harness.record import Record
-from harness.stats import Change, Judgement, judge_apart, judge_paired, median
+from harness.stats import Change, Judgement, judge_apart, judge_paired, median, rules_out
 from reports.gate_rules import Rule, Rules
 from reports.load import clean
 from reports.reference import Reference, difference
@@ -129,26 +129,21 @@ def _finding(record: Record, earlier: Record, rule: Rule, alpha: float, name: st
 
 
 def _quiet(records: Sequence[Record], earlier: Record, rule: Rule) -> bool:
-    """Whether a first look shows less than half of what would fail; most cases of a run end here."""
-    return _slowdown(records, earlier, rule, rule.threshold / 2).change is Change.SAME
+    """Whether a first look rules a change out: most cases of a run end here. Apart, half the threshold has to do."""
+    (record,) = records
+    if paired(record, earlier):
+        return rules_out(record.samples_s, record.facts["rounds_s"][REFERENCE], rule.threshold)
+    return _apart(record, earlier, rule, rule.threshold / 2, 1.0).change is Change.SAME
 
 
 def _judgement(records: Sequence[Record], earlier: Record, rule: Rule, alpha: float) -> Judgement:
     if all(paired(record, earlier) for record in records):
-        return _slowdown(records, earlier, rule, rule.threshold, alpha)
+        blocks = [(record.samples_s, record.facts["rounds_s"][REFERENCE]) for record in records]
+        return judge_paired(blocks, least_effect=rule.threshold, alpha=alpha, statistic=rule.statistic)
     found = [_apart(record, earlier, rule, rule.threshold, alpha) for record in records]
     least = min(found, key=lambda one: abs(one.slowdown - 1))  # interference only ever adds: the calmer look counts
     agreed = least if len({one.change for one in found}) == 1 or least.change is Change.SAME else None
     return agreed or Judgement(change=Change.AMBIGUOUS, slowdown=least.slowdown, chance=least.chance)
-
-
-def _slowdown(
-    records: Sequence[Record], earlier: Record, rule: Rule, threshold: float, alpha: float = 1.0
-) -> Judgement:
-    if all(paired(record, earlier) for record in records):
-        blocks = [(record.samples_s, record.facts["rounds_s"][REFERENCE]) for record in records]
-        return judge_paired(blocks, least_effect=threshold, alpha=alpha, statistic=rule.statistic)
-    return _apart(records[-1], earlier, rule, threshold, alpha)
 
 
 def _apart(record: Record, earlier: Record, rule: Rule, threshold: float, alpha: float) -> Judgement:

@@ -10,6 +10,10 @@ from reports.render_markdown import escape
 from reports.render_terminal import lay_out
 from reports.wording import MISSING, clock_title, gflops, moment
 
+NOTE = (
+    "change: of rounds in turns with the earlier machine code where the store still had it, so that\n"
+    "it need not agree with the two columns before it, which hold each run's own time of day"
+)
 COMMENT_ROWS = 200
 """GitHub takes 65,536 characters in a comment: about this many rows."""
 
@@ -33,12 +37,12 @@ def gate_markdown(rows: Sequence[Row], before: Reference, now: Reference) -> str
 def comparison_text(rows: Sequence[Row], before: Reference, now: Reference) -> str:
     """Return a row a case in aligned columns."""
     columns = [list(column) for column in zip(*comparison(rows), strict=True)]
-    return "\n".join([summary(rows, before, now), "", *lay_out(columns)])
+    return "\n".join([summary(rows, before, now), "", *lay_out(columns), "", NOTE])
 
 
 def comparison_markdown(rows: Sequence[Row], before: Reference, now: Reference) -> str:
     """Return the same as a Markdown table."""
-    return "\n".join([escape(summary(rows, before, now)), "", *_markdown_table(comparison(rows))])
+    return "\n".join([escape(summary(rows, before, now)), "", *_markdown_table(comparison(rows)), "", NOTE.replace("\n", " ")])
 
 
 def history_text(one: History) -> str:
