@@ -150,7 +150,7 @@ def rules_out(ours_s: Sequence[float], reference_s: Sequence[float], effect: flo
     has to lie within; too few rounds for an interval rule nothing out.
     """
     logs = np.sort(np.log(_positive(ours_s) / _positive(reference_s)))
-    rank = int(math.floor(logs.size / 2 - 0.98 * math.sqrt(logs.size)))
+    rank = math.floor(logs.size / 2 - 0.98 * math.sqrt(logs.size))
     limit = math.log(1 + effect)
     return rank >= 1 and bool(-limit < logs[rank - 1] and logs[-rank] < limit)
 

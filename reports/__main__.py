@@ -18,9 +18,9 @@ from reports.gate_rules import load_rules
 from reports.history import load_histories
 from reports.load import Report, load_report
 from reports.merge import merge
+from reports.page import render_page
 from reports.reference import Reference, load_reference, measurements
 from reports.render_gate import comparison_markdown, comparison_text, gate_markdown, gate_text, history_text
-from reports.render_html import render_html
 from reports.render_markdown import render_markdown
 from reports.render_terminal import terminal_table
 from reports.wording import counted, moment
@@ -191,11 +191,11 @@ def _merge(store: Store, options: argparse.Namespace) -> str:
 
 
 def _html(store: Store, options: argparse.Namespace) -> str:
-    report = load_report(store, options.run)
-    out = options.out or PAGES / f"{report.run.id}.html"
+    run = store.resolve_run(options.run)
+    out = options.out or PAGES / f"{run}.html"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_html(report), encoding="utf-8")
+        out.write_text(render_page(store, run), encoding="utf-8")
     except OSError as error:
         raise HarnessError(f"cannot write {out} ({error.strerror}): choose another file with --out") from None
     return str(out)

@@ -49,7 +49,8 @@ class History:
 def load_histories(store: Store, pattern: str = "*") -> list[History]:
     """Return the history of every case that matches, in name order; machines are kept apart."""
     groups: dict[str, list[list[Record]]] = {}
-    for record in store.records(kind="measurement"):
+    one = pattern if not set("*?[") & set(pattern) else None
+    for record in store.records(kind="measurement", case=one):
         if fnmatchcase(record.case, pattern):
             _place(record, groups.setdefault(record.case, []))
     return [history(group) for case in sorted(groups) for group in groups[case]]
@@ -117,7 +118,7 @@ def _split(values: Sequence[float]) -> int | None:
         return None
     logs = np.log(values)
     best = min(places, key=lambda place: _deviation(logs[:place]) + _deviation(logs[place:]))
-    judged = judge_apart(values[best:], values[:best], least_effect=SAME_WITHIN, alpha=max(ALPHA / len(places), 0.0))
+    judged = judge_apart(values[best:], values[:best], least_effect=SAME_WITHIN, alpha=ALPHA / len(places))
     return best if judged.change in (Change.FAST, Change.SLOW) else None
 
 

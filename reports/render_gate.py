@@ -1,6 +1,7 @@
 """The gate, a comparison and a history as text: for a terminal, and as Markdown that fits a comment."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from reports.compare import Row, comparison, summary
 from reports.gate import State
@@ -55,7 +56,7 @@ def history_text(one: History) -> str:
         table.append([point.run, moment(point.created), speed, value, point.case.verdict])
     head, *lines = lay_out([list(column) for column in zip(*table, strict=True)])
     stretches = levels(one)
-    for (_, _, old), (start, _, new) in reversed(list(zip(stretches, stretches[1:], strict=False))):
+    for (_, _, old), (start, _, new) in reversed(list(pairwise(stretches))):
         lines.insert(start, f"-- change: {one.what} from {old:.3f} to {new:.3f} ({100 * (new / old - 1):+.1f}%)")
     return "\n".join([f"{one.case}, {clock}", head, *lines])
 
