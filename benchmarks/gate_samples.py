@@ -27,7 +27,7 @@ from harness.build import Builder
 from harness.compare import CLOCK, CONTROL, OURS, PEAK
 from harness.errors import HarnessError
 from harness.kernel import Candidate
-from harness.measure import idle_cpu, interleave
+from harness.measure import interleave
 from harness.operator import OperatorSpec
 from harness.operators import operators
 from harness.operators.gemm import GemmSpec
@@ -79,7 +79,7 @@ def build(bench: Workbench, spec: OperatorSpec) -> NativeObject:
 
 def measure(bench: Workbench, spec: OperatorSpec, item: NativeObject) -> Measured:
     """Measure once in a fresh process."""
-    with bench.worker(cpu=idle_cpu()) as worker, ExitStack() as stack:
+    with bench.worker() as worker, ExitStack() as stack:
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng()))
         sessions = {name: stack.enter_context(worker.open(item, arena)) for name in (OURS, CONTROL)}

@@ -18,7 +18,7 @@ from harness.build import Builder
 from harness.case import Case
 from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
-from harness.measure import Slices, below_floor, idle_cpu, interleave, need
+from harness.measure import Slices, below_floor, interleave, need
 from harness.operator import OperatorSpec
 from harness.probe import open_probe
 from harness.record import Outcome, Record, Verdict
@@ -145,8 +145,7 @@ def _timed(
     for baseline in baselines.values():
         environment.update(baseline.environment(target))
     items = {name: baseline.build(bench.toolchain, target, spec) for name, baseline in baselines.items()}
-    cpu = idle_cpu() if tuned.case.threads == 1 else None
-    with bench.worker(environment, cpu=cpu) as worker, ExitStack() as stack:
+    with bench.worker(environment) as worker, ExitStack() as stack:
         verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))

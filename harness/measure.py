@@ -5,11 +5,8 @@ Every round gives each contender one slice of about 10 ms of CPU time in rotated
 its clean samples. Ratios are medians of per-round ratios (`harness.stats.paired_ratio`), never of separate runs.
 """
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from harness.errors import RunnerError
@@ -29,25 +26,6 @@ class Slices:
     samples_s: tuple[tuple[float, ...], ...]
     switched: int
     """Samples dropped because another process ran in between."""
-
-
-def idle_cpu(watch_s: float = 0.05) -> int:
-    """
-    Return the CPU that was idle the longest in the last moments, to pin contenders to.
-
-    Contenders that wander between CPUs meet different neighbours: on a loaded machine of two the medians of equal code
-    were then up to 48% apart, all rounds of a process long.
-    """
-    before = _idle_ticks()
-    time.sleep(watch_s)
-    after = _idle_ticks()
-    return max(sorted(os.sched_getaffinity(0)), key=lambda cpu: after.get(cpu, 0) - before.get(cpu, 0))
-
-
-def _idle_ticks() -> dict[int, int]:
-    """Return the idle time of each CPU since the machine started (proc(5), /proc/stat)."""
-    rows = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
-    return {int(row[0][3:]): int(row[4]) + int(row[5]) for row in rows if row[0][:3] == "cpu" and row[0][3:]}
 
 
 def slice_seconds(timing: Timing, clock: str = "cpu") -> tuple[float, int]:
