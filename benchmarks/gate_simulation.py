@@ -37,7 +37,7 @@ def record(measured: Measured, swapped: bool, factor: float) -> Record:
         author="expert",
         verdict=OK,
         samples_s=tuple(factor * value for value in measured.seconds[ours]),
-        facts={"rounds_s": {REFERENCE: measured.seconds[reference]}, "reference": {"run": "old", "created": ""}},
+        facts={"rounds_s": {REFERENCE: measured.seconds[reference]}, "reference": {"kind": "measurement", "run": "old", "created": ""}},
     )
 
 

@@ -178,12 +178,17 @@ def _timed(
             name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
         },
         "clock_cycles": clock.work,
-        "reference": {"run": reference.run, "created": reference.created} if REFERENCE in slices else None,
+        "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
     fastest = max(peak.work / min(peak_s.seconds) / 1e9, facts["peak_gflops"])
     verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
+
+
+def _named(reference: Record) -> dict[str, str]:
+    """Return what tells a reference from every other record."""
+    return {"kind": reference.kind, "run": reference.run, "created": reference.created}
 
 
 def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:

@@ -19,6 +19,9 @@ from reports.history import load_histories
 from reports.load import Report, load_report
 from reports.merge import merge
 from reports.page import render_page
+from reports.paper.ours import Measured
+from reports.paper.section import render
+from reports.paper.tables import TABLES
 from reports.reference import Reference, load_reference, measurements
 from reports.render_gate import comparison_markdown, comparison_text, gate_markdown, gate_text, history_text
 from reports.render_markdown import render_markdown
@@ -41,6 +44,7 @@ examples:
   python -m reports compare last~1 last --markdown
   python -m reports records > baseline.jsonl   a reference for `pytest --gate baseline.jsonl`
   python -m reports history 'host-sgemm-*'     each case across runs, change points marked
+  python -m reports paper table1               the paper's table 1 beside what was measured here
   python -m reports merge ../board/.opwright   records of another machine into this store
 
 Records come from `pytest suites/ -k host`; they are kept in $OPWRIGHT_STORE, or .opwright in the project.
@@ -95,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         ("gate", _gate, of_two, "hold B against A; the exit status is 1 for SLOW, 6 NOT MEASURED, 7 refused"),
         ("compare", _compare, of_two, "a row a case, before and now; the exit status is 0 whatever it shows"),
         ("history", _history, common, "each case across runs, with change points"),
+        ("paper", _paper, common, "the paper's tables, printed figures beside ours"),
         ("merge", _merge, common, "add the records of other stores or files to this store"),
     ):
         command = commands.add_parser(name, parents=[parents], help=text, description=text)
@@ -105,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--gate", metavar="REF", help="add the findings against this reference")
         if name == "history":
             command.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="case ids, as in 'host-*'")
+        if name == "paper":
+            command.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)} (all)")
         if name == "merge":
             command.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="a store's directory or a file")
     return parser
@@ -184,6 +191,14 @@ def _history(store: Store, options: argparse.Namespace) -> str:
     if not histories:
         raise BadRequest(f"no measurement of a case like {options.pattern!r}; `python -m reports table` shows what there is")
     return "\n\n".join(history_text(one) for one in histories)
+
+
+def _paper(store: Store, options: argparse.Namespace) -> str:
+    unknown = [name for name in options.tables if name not in TABLES]
+    if unknown:
+        raise BadRequest(f"the paper has no {unknown[0]!r} here; choose of {', '.join(TABLES)}")
+    measured = Measured(store)
+    return render([section for name in options.tables or TABLES for section in TABLES[name](store, measured)])
 
 
 def _merge(store: Store, options: argparse.Namespace) -> str:

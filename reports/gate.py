@@ -171,7 +171,7 @@ def _apart(record: Record, earlier: Record, rule: Rule, threshold: float, alpha:
 
 def paired(record: Record, earlier: Record) -> bool:
     """Return whether a measurement took turns with the machine code of ``earlier``."""
-    if record.facts.get("reference") != {"run": earlier.run, "created": earlier.created}:
+    if record.facts.get("reference") != {"kind": earlier.kind, "run": earlier.run, "created": earlier.created}:
         return False
     return len((record.facts.get("rounds_s") or {}).get(REFERENCE, ())) == len(record.samples_s) > 0
 

@@ -28,18 +28,10 @@ from reports.wording import (
     gflops,
     mean_ratio,
     moment,
-    notes,
-    of_peak,
-    parameters,
     peer_names,
     percent,
-    reasons,
     threads,
-    throughput,
-    times,
 )
-from reports.wording import residual as residual_text
-from reports.wording import verdict as verdict_text
 
 POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{SCRIPT_DIGEST}'"
 PLOTTED = 150

@@ -30,7 +30,7 @@ def paired(seed, factor, spread=0.01):
     facts = {
         **FACTS,
         "rounds_s": {"reference": list(rounds(seed, spread=spread))},
-        "reference": {"run": EARLIER.run, "created": EARLIER.created},
+        "reference": {"kind": "measurement", "run": EARLIER.run, "created": EARLIER.created},
     }
     return replace(RECORD, run="new", samples_s=rounds(seed + 1000, factor, spread), facts=facts)
 
