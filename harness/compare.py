@@ -2,7 +2,7 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the FMA peak probe and the clock probe.
+control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ import numpy as np
 from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
+from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
 from harness.measure import ROUNDS, Slices, below_floor, interleave, need, undisturbed
 from harness.operator import OperatorSpec
@@ -31,6 +32,7 @@ FRESH_SEED = 7919
 """Verification and comparison draw from another stream than tuning does."""
 CONTROL, PEAK, CLOCK, L2 = "ours again", "peak probe", "clock probe", "L2 probe"
 OURS = "ours"
+REFERENCE = "reference"
 
 
 SERIES = 3
@@ -77,11 +79,25 @@ def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
-def compare(bench: Workbench, tuned: Tuned, checked: Verification, baselines: Mapping[str, Baseline], run: str) -> Record:
-    """Measure a verified operator against its baselines; store and return the measurement."""
-    record = _measurement(bench, tuned, checked, run)
+def compare(
+    bench: Workbench,
+    tuned: Tuned,
+    checked: Verification,
+    baselines: Mapping[str, Baseline],
+    run: str,
+    *,
+    reference: Record | None = None,
+    kind: str = "measurement",
+) -> Record:
+    """
+    Measure a verified operator against its baselines; store and return the measurement.
+
+    ``reference`` is an earlier measurement of the same case: its machine code takes turns with ours if the store still
+    has it.
+    """
+    record = replace(_measurement(bench, tuned, checked, run), kind=kind)
     if checked.verdict.ok:
-        record = _timed(bench, tuned, baselines, record)
+        record = _timed(bench, tuned, baselines, record, reference)
     bench.store.add(record)
     return record
 
@@ -104,6 +120,9 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "stale": tuned.stale,
         "fingerprints": won.facts.get("fingerprints"),
         "machine": bench.machine_facts(target),
+        "least_bytes": tuned.case.spec.least_bytes,
+        "texts": keep_texts(bench, tuned.case, tuned.author, tuned.candidate),
+        "object": keep_object(bench.store, tuned.item),
     }
     return Record(
         kind="measurement",
@@ -120,7 +139,13 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
     )
 
 
-def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], record: Record) -> Record:
+def _timed(
+    bench: Workbench,
+    tuned: Tuned,
+    baselines: Mapping[str, Baseline],
+    record: Record,
+    reference: Record | None,
+) -> Record:
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
@@ -132,6 +157,9 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
         contenders = {OURS: tuned.item, **right, CONTROL: tuned.item}
+        earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
+        if earlier is not None:
+            contenders[REFERENCE] = earlier
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
@@ -154,6 +182,11 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
+        "rounds_s": {
+            name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
+        },
+        "clock_cycles": works[CLOCK],
+        "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
     fastest = works[PEAK] / min(every[PEAK].seconds) / 1e9
@@ -180,6 +213,11 @@ def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec) -> dict[str, Sl
         more = interleave(sessions, timeout_s=timeout_s(spec))
         slices = {name: slices[name] + more[name] for name in slices if name in more}
     return slices
+
+
+def _named(reference: Record) -> dict[str, str]:
+    """Return what tells a reference from every other record."""
+    return {"kind": reference.kind, "run": reference.run, "created": reference.created}
 
 
 def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:
