@@ -5,19 +5,30 @@ The `expert` is built in: checked-in sketches and scripts, an analytical model f
 the same answers every time. It obeys the contract an LLM is given (generators/CONTRACT.md).
 """
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import generators.emit
+from generators.accounts import Limits, Metered
 from generators.blocking import start_points
+from generators.llm import open_llm
+from generators.llm.record import Recorder
+from generators.llm_author import LlmAuthor
 from generators.sketch import load_sketch, sketch_names
-from harness.errors import AuthorError, TargetUnavailable
-from harness.kernel import Sketch, digest
+from generators.vanilla import STYLES, PlainAuthor
+from harness.errors import AuthorError, BadRequest, TargetUnavailable
+from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.registry import discover
 from harness.target import Target
 
 GENERATORS = Path(__file__).parent
+PROMPTING = ("ours", *STYLES)
+LOG = logging.getLogger("opwright")
 
 
 class Expert:
@@ -48,6 +59,10 @@ class Expert:
         """Return the analytical model's points, best guess first."""
         return start_points(sketch)
 
+    def accounts(self, target: Target, spec: OperatorSpec) -> Mapping[str, Any]:
+        """Return nothing: the expert costs nothing to ask."""
+        return {}
+
     def _emitter(self, target: Target) -> str:
         """Return the name of the kernel script for the target's instruction set."""
         scripts = {emitter["isa"]: name for name, emitter in discover(generators.emit, "EMITTER").items()}
@@ -57,8 +72,22 @@ class Expert:
         return scripts[target.isa]
 
 
-def author(name: str) -> Expert:
-    """Return an author by the name `--llm` takes."""
-    if name != "expert":
-        raise AuthorError(f"unknown author {name!r}; this version has: expert")
-    return Expert()
+def author(name: str, *, prompting: str = "ours", budget: str = "", transcripts: Path | None = None) -> Author:
+    """
+    Return an author by the name `--llm` takes; ``budget`` is what `--llm-budget` takes.
+
+    With ``transcripts``, answers of a paid endpoint are kept there even where nobody asked to record them.
+    """
+    limits = Limits.parse(budget)
+    if prompting not in PROMPTING:
+        raise BadRequest(f"unknown prompting {prompting!r}; choose {', '.join(PROMPTING)}")
+    if name == "expert":
+        if prompting != "ours":
+            raise BadRequest(f"--prompting {prompting} is a way of asking a language model; name one with --llm")
+        return Expert()
+    llm = open_llm(name)
+    if transcripts is not None and name.startswith("openai:"):
+        llm = Recorder(transcripts / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.jsonl", llm)
+        LOG.info("answers are kept in %s; to go on after an interruption: --llm record:%s:%s", llm.path, llm.path, name)
+    metered = Metered(llm, limits)
+    return LlmAuthor(metered) if prompting == "ours" else PlainAuthor(metered, prompting)

@@ -239,6 +239,7 @@ class Tuner:
             "search": {"name": self._search_name, "seed": self._seed},
             "tuning": self._tuning,
             "machine": self._bench.machine_facts(self._target),
+            "accounts": dict(self._author.accounts(self._target, self._case.spec)),
         }
         record = replace(self._record("winner", candidate, checked.verdict, tuple(samples)), facts=facts)
         self._bench.store.put_tuned(self._identity, record)

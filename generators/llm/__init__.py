@@ -91,7 +91,7 @@ def openers() -> dict[str, Opener]:
 
 def open_llm(name: str) -> Llm:
     """Open a model by the name `--llm` takes; raise `AuthorError` that lists the kinds there are."""
-    prefix, colon, argument = name.partition(":")
+    prefix, _, argument = name.partition(":")
     known = openers()
     if prefix not in known or not argument:
         kinds = ", ".join(f"{opener.prefix}:{opener.argument}" for opener in known.values())

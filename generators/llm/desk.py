@@ -56,9 +56,9 @@ class Desk:
         if not answer.exists():
             print(f"\ndesk: answer {question} in {answer.name} beside it", file=sys.__stderr__, flush=True)
         while True:
-            if answer.exists() and time.time() - answer.stat().st_mtime > SETTLED_S:
-                if text := answer.read_text(encoding="utf-8").strip():
-                    return text
+            settled = answer.exists() and time.time() - answer.stat().st_mtime > SETTLED_S
+            if settled and (text := answer.read_text(encoding="utf-8").strip()):
+                return text
             if time.monotonic() > until:
                 raise NoAnswer(f"nobody answered {question}; write {answer.name} beside it and run again")
             time.sleep(POLL_S)
