@@ -17,13 +17,16 @@ from generators.accounts import Limits, Metered
 from generators.blocking import start_points
 from generators.llm import open_llm
 from generators.llm.record import Recorder
-from generators.llm_author import LlmAuthor
+from generators.llm_author import LlmAuthor, case_of
+from generators.llm_policy import LlmPolicy
+from generators.policies import policy
 from generators.sketch import load_sketch, sketch_names
 from generators.vanilla import STYLES, PlainAuthor
 from harness.errors import AuthorError, BadRequest, TargetUnavailable
 from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.registry import discover
+from harness.search import Policy
 from harness.target import Target
 
 GENERATORS = Path(__file__).parent
@@ -91,3 +94,12 @@ def author(name: str, *, prompting: str = "ours", budget: str = "", transcripts:
         LOG.info("answers are kept in %s; to go on after an interruption: --llm record:%s:%s", llm.path, llm.path, name)
     metered = Metered(llm, limits)
     return LlmAuthor(metered) if prompting == "ours" else PlainAuthor(metered, prompting)
+
+
+def policy_of(name: str, author: Author, target: Target, spec: OperatorSpec) -> Policy:
+    """Return an expansion policy by the name `--policy` takes; ``llm`` asks the model that is the author."""
+
+    def ask(history: bool) -> Policy:
+        return LlmPolicy(author.llm, case_of(target, spec), spec, target, history=history)
+
+    return policy(name, ask if isinstance(author, LlmAuthor) else None)

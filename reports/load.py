@@ -69,6 +69,8 @@ class Case:
     machine: dict[str, Any]
     fingerprints: dict[str, Any]
     search: dict[str, Any]
+    accounts: dict[str, Any]
+    """What a language model's answers cost; empty where nobody was asked."""
 
     @property
     def ok(self) -> bool:
@@ -160,6 +162,7 @@ def case_of(record: Record) -> Case:
         machine=_mapping(facts, "machine"),
         fingerprints=_mapping(facts, "fingerprints"),
         search=_mapping(facts, "search"),
+        accounts=_mapping(facts, "accounts"),
     )
 
 
