@@ -20,16 +20,15 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.tables import Table, save_table
-from generators.blocking import legal
 from generators.generator import Expert
 from harness.build import Builder
 from harness.case import Case
+from harness.evaluate import Evaluation, Evaluator
 from harness.kernel import Candidate, Sketch, Tunable
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
 from harness.store import Store, default_store
-from harness.tune import Evaluator
 from harness.workbench import Workbench
 
 AXES: Mapping[str, Sequence[int]] = {
@@ -58,6 +57,7 @@ LARGE_AXES: Mapping[str, Sequence[int]] = {
 }
 LARGE_FLOPS = 4e9
 PASSES = 2
+PATIENCE_S = 120.0
 
 
 def coarse(sketch: Sketch, axes: Mapping[str, Sequence[int]]) -> tuple[Tunable, ...]:
@@ -76,8 +76,10 @@ def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
     target = bench.target("host")
     full = expert.sketches(target, spec)[0]
     axes = coarse(full, LARGE_AXES if spec.flops > LARGE_FLOPS else AXES)
-    points = [dict(zip([axis.name for axis in axes], values, strict=True)) for values in product(*(a.values for a in axes))]
-    points = [point for point in points if legal(full, point)]
+    points = [
+        dict(zip([axis.name for axis in axes], values, strict=True)) for values in product(*(a.values for a in axes))
+    ]
+    points = [point for point in points if full.legal(point)]
     Random(0).shuffle(points)
     points = points[:limit]
     candidates = [Candidate.of(full.name, point) for point in points]
@@ -87,12 +89,11 @@ def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
     costs = [inf] * len(points)
     begin = time.monotonic()
     with bench.worker() as worker, Arena(spec, Placement.ALIGNED) as arena:
-        evaluator = Evaluator(worker, arena, case, target.peak_gflops["fp32"].value, seed=0)
+        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0, patience_s=PATIENCE_S)
         for turn in range(PASSES):
             for number, item in enumerate(items):
-                verdict, samples = (item, ()) if isinstance(item, Verdict) else evaluator.evaluate(item)
-                if verdict.ok:
-                    costs[number] = min(costs[number], min(samples))
+                result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
+                costs[number] = min(costs[number], result.cost_s)
                 if number % 100 == 0:
                     done = turn * len(items) + number + 1
                     left = (time.monotonic() - begin) / done * (PASSES * len(items) - done)
@@ -122,7 +123,9 @@ def main() -> None:
             m, n, k = (int(size) for size in shape.split("x"))
             table = record(bench, GemmSpec(m=m, n=n, k=k), options.limit)
             save_table(table, options.out / f"{table.case}.json.gz")
-            print(f"{table.case}: {len(table.costs)} points, best {table.best_s * 1e3:.3f} ms, {table.within(0.03)} within 3%")
+            print(
+                f"{table.case}: {len(table.costs)} points, best {table.best_s * 1e3:.3f} ms, {table.within(0.03)} within 3%"
+            )
 
 
 if __name__ == "__main__":

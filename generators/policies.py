@@ -79,7 +79,7 @@ class Expert:
         shuffled = rng.sample(actions, len(actions))
         if not self.history:
             return min(shuffled, key=lambda action: action.move is not None)
-        total = sum(1 for _ in history.steps())
+        total = len(history.steps())
         return max(shuffled, key=lambda action: self._expected(action, path, history, total))
 
     def summary(self) -> Mapping[str, object]:

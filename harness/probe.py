@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
 from harness.build import names_header
@@ -61,11 +60,11 @@ def open_probe(worker: NativeWorker, item: NativeObject, kind: int) -> tuple[Ses
         return worker.open(item, arena), spec
 
 
-def rate(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> float:
-    """Return the median rate of a loop in operations (or cycles) a CPU second."""
+def rates(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> list[float]:
+    """Return rates of a loop in operations (or cycles) a CPU second, one each sample of a few slices of 5 ms."""
     session, spec = open_probe(worker, item, kind)
     with session:
-        timings = [session.time(timeout_s=10, samples=50) for _ in range(slices)]
+        timings = [session.time(timeout_s=10, samples=50, budget_s=0.005) for _ in range(slices)]
     if not all(timings):
         raise RunnerError(f"the machine probe {kind} failed: {session.verdict}")
-    return median(spec.work / sample for timing in timings for sample in timing.cpu_s)
+    return [spec.work / sample for timing in timings for sample in timing.cpu_s]
