@@ -8,6 +8,7 @@ answers in a row name nothing legal, or the calls are spent, the expert policy g
 
 import logging
 from collections.abc import Sequence
+from math import exp
 from random import Random
 
 from generators import templates
@@ -18,6 +19,7 @@ from harness.errors import AuthorError
 from harness.kernel import Candidate, digest
 from harness.operator import OperatorSpec
 from harness.search import Action, History, Step
+from harness.search.history import LIMIT
 from harness.target import Target
 
 LOG = logging.getLogger("opwright")
@@ -139,7 +141,8 @@ def steps_text(steps: Sequence[Step]) -> str:
 
 
 def _gain(step: Step) -> str:
-    return "failed" if step.gain <= -1 else f"{100 * step.gain:+.0f}%"
+    """Word a gain: a failure and the worst loss are the same to the search, so to the model."""
+    return "failed, or much slower" if step.gain <= -LIMIT else f"{100 * (exp(step.gain) - 1):+.0f}%"
 
 
 def _labels(answer: str) -> list[str]:

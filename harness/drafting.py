@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from harness.build import Builder
 from harness.case import Case
 from harness.errors import AuthorError
+from harness.evaluate import Evaluation, Evaluator
 from harness.kernel import Author, Candidate, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Record, Verdict
@@ -24,13 +26,14 @@ from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.search.space import SketchSpace
 from harness.target import Target
-from harness.tune import Evaluator, constraints_hold
 from harness.verify import verify
 from harness.workbench import Workbench, spec_key
 
 LOG = logging.getLogger("opwright")
 STARTS = 4
 """Start points of a draft that are tried; the best right one is its speed before tuning."""
+PATIENCE_S = 2.0
+"""How long the start points together may wait for a quiet machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +130,21 @@ def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, 
     space = SketchSpace(
         sketch=sketch.name,
         tunables=sketch.tunables,
-        legal=lambda values: constraints_hold(sketch, values),
+        legal=sketch.legality(),
         guesses=proposed.starts,
     )
     starts = list(space.starts[:STARTS])
     if not starts:
         reason = "no legal point was found; loosen the constraints"
         return Attempt(number=number, draft=proposed, verdict=Verdict(outcome=Outcome.SCREENED, reason=reason))
-    tried = _try(bench, case, target, starts, builder.build(starts), seed)
-    right = [(seconds, candidate, item) for candidate, item, verdict, seconds in tried if verdict.ok]
+    tried = _try(bench, case, starts, builder.build(starts), seed)
+    right = [entry for entry in tried if entry[2].verdict.ok]
     peak = target.peak_gflops["fp32"].value
     if not right:
-        candidate, _, verdict, _ = tried[0]
-        return Attempt(number=number, draft=proposed, verdict=verdict, values=dict(candidate.values), peak_gflops=peak)
-    seconds, candidate, item = min(right, key=lambda entry: entry[0])
+        candidate, _, result = tried[0]
+        values = dict(candidate.values)
+        return Attempt(number=number, draft=proposed, verdict=result.verdict, values=values, peak_gflops=peak)
+    candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
     with bench.worker() as worker:
         checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
     return Attempt(
@@ -148,26 +152,23 @@ def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, 
         draft=proposed,
         verdict=checked.verdict,
         values=dict(candidate.values),
-        gflops=case.spec.flops / seconds / 1e9 if checked.verdict.ok else 0.0,
+        gflops=case.spec.flops / result.cost_s / 1e9 if checked.verdict.ok else 0.0,
         peak_gflops=peak,
     )
 
 
 def _try(
-    bench: Workbench,
-    case: Case,
-    target: Target,
-    starts: Sequence[Candidate],
-    built: Sequence[NativeObject | Verdict],
-    seed: int,
-) -> list[tuple[Candidate, NativeObject | Verdict, Verdict, float]]:
-    """Return each start with its object, its verdict and its best seconds."""
+    bench: Workbench, case: Case, starts: Sequence[Candidate], built: Sequence[NativeObject | Verdict], seed: int
+) -> list[tuple[Candidate, NativeObject | Verdict, Evaluation]]:
+    """Return each start with its object and what one evaluation found."""
     tried = []
     with bench.worker() as worker, Arena(case.spec, Placement.ALIGNED) as arena:
-        evaluator = Evaluator(worker, arena, case, target.peak_gflops["fp32"].value, seed)
+        peak = partial(bench.peak_gflops, bench.target(case.target))
+        evaluator = Evaluator(worker, arena, case, peak, seed=seed, patience_s=PATIENCE_S)
         for candidate, item in zip(starts, built, strict=True):
-            verdict, samples = (item, ()) if isinstance(item, Verdict) else evaluator.evaluate(item)
-            tried.append((candidate, item, verdict, min(samples, default=0.0)))
+            result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
+            tried.append((candidate, item, result))
+        evaluator.close()
     return tried
 
 

@@ -13,7 +13,7 @@ from harness.errors import BadRequest
 from harness.kernel import Candidate, Tunable, TunableKind
 from harness.operators.gemm import GemmSpec
 from harness.search import Step, search_factory
-from harness.search.mcts import Statistics
+from harness.search.history import LIMIT, Statistics
 from harness.search.space import SketchSpace
 from suites.selftest.test_templates import sample_target
 
@@ -109,11 +109,11 @@ def test_dead_endpoint_hands_over_aloud():
 def test_history_can_be_switched_off(history, quoted):
     asked, model = policy('{"actions": ["kc+1"]}', history=history)
     known = Statistics()
-    known.record(Step(action=LEGAL[0], gain=0.5))
-    asked.choose(START, [Step(action=LEGAL[1], gain=-1.0)], known, LEGAL, Random(0))
+    known.record(LEGAL[0], 1.2, 1.0)
+    asked.choose(START, [Step(action=LEGAL[1], gain=-LIMIT)], known, LEGAL, Random(0))
 
-    assert quoted == (f"{LEGAL[0].label}: +50%" in model.prompts[0].text)
-    assert quoted == (f"{LEGAL[1].label}: failed" in model.prompts[0].text)
+    assert quoted == (f"{LEGAL[0].label}: +20%" in model.prompts[0].text)
+    assert quoted == (f"{LEGAL[1].label}: failed, or much slower" in model.prompts[0].text)
 
 
 def test_tree_search_follows_the_model_to_the_optimum():
