@@ -75,9 +75,16 @@ class Expert:
         return scripts[target.isa]
 
 
-def author(name: str, *, prompting: str = "ours", budget: str = "", transcripts: Path | None = None) -> Author:
+def author(
+    name: str,
+    *,
+    prompting: str = "ours",
+    budget: str = "",
+    manual: Path | None = None,
+    transcripts: Path | None = None,
+) -> Author:
     """
-    Return an author by the name `--llm` takes; ``budget`` is what `--llm-budget` takes.
+    Return an author by the name `--llm` takes; ``budget`` is what `--llm-budget` takes, ``manual`` what `--manual`.
 
     With ``transcripts``, answers of a paid endpoint are kept there even where nobody asked to record them.
     """
@@ -85,15 +92,15 @@ def author(name: str, *, prompting: str = "ours", budget: str = "", transcripts:
     if prompting not in PROMPTING:
         raise BadRequest(f"unknown prompting {prompting!r}; choose {', '.join(PROMPTING)}")
     if name == "expert":
-        if prompting != "ours":
-            raise BadRequest(f"--prompting {prompting} is a way of asking a language model; name one with --llm")
+        if prompting != "ours" or manual is not None:
+            raise BadRequest("--prompting and --manual are for a language model; name one with --llm")
         return Expert()
     llm = open_llm(name)
     if transcripts is not None and name.startswith("openai:"):
         llm = Recorder(transcripts / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.jsonl", llm)
         LOG.info("answers are kept in %s; to go on after an interruption: --llm record:%s:%s", llm.path, llm.path, name)
     metered = Metered(llm, limits)
-    return LlmAuthor(metered) if prompting == "ours" else PlainAuthor(metered, prompting)
+    return LlmAuthor(metered, manual) if prompting == "ours" else PlainAuthor(metered, prompting)
 
 
 def policy_of(name: str, author: Author, target: Target, spec: OperatorSpec) -> Policy:

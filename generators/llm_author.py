@@ -5,15 +5,19 @@ It never sees a measurement but through an `Attempt`, and its text is never trus
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import generators.emit
 from generators import templates
 from generators.accounts import Metered
 from generators.answers import SketchAnswer, Unreadable, block, blocks, read_sketch, resolve_sketch
+from generators.extraction import extract, manual_text
 from generators.llm import Prompt
+from generators.manual import read_manual
 from harness.drafting import Attempt, Draft
 from harness.errors import AuthorError
 from harness.kernel import Sketch, TunableKind, digest
@@ -22,6 +26,7 @@ from harness.record import Outcome, Verdict
 from harness.registry import discover
 from harness.target import Target
 
+LOG = logging.getLogger("opwright")
 QUESTIONS = ("sketch", "kernel", "repair")
 POLISH = 1
 """Further attempts at more speed once a right one exists; tuning does the rest."""
@@ -37,6 +42,8 @@ class Work:
 
     sketch: SketchAnswer | None = None
     script: str = ""
+    manual: str | None = None
+    """What the manual states, worded; None before it was read."""
     unreadable: str = ""
     """Why the last answer could not be used."""
     adopted: Draft | None = None
@@ -47,6 +54,8 @@ class LlmAuthor:
     """Sketch and kernel script in two questions, then repairs driven by verdicts (the paper's method)."""
 
     llm: Metered
+    manual: Path | None = None
+    """A manual of the machine; what it states goes into the prompts beside what the target says."""
     trusted: bool = field(default=False, init=False)
     _work: dict[str, Work] = field(default_factory=dict, init=False)
 
@@ -95,6 +104,8 @@ class LlmAuthor:
         work = self._at(target, spec)
         if len(attempts) >= self.llm.limits.rounds or _enough(attempts):
             return None
+        if work.manual is None:
+            work.manual = self._read_manual(target, spec)
         try:
             self._answer(work, target, spec, attempts)
         except Unreadable as error:
@@ -106,12 +117,12 @@ class LlmAuthor:
     def _answer(self, work: Work, target: Target, spec: OperatorSpec, attempts: Sequence[Attempt]) -> None:
         """Ask the next question and take its answer over; raise `Unreadable` and keep what there was."""
         if work.sketch is None:
-            text, cut = self._ask("sketch", self._sketch_holes(target, spec), target, spec, attempts, work)
+            text, cut = self._ask("sketch", self._sketch_holes(work, target, spec), target, spec, attempts, work)
             work.sketch = read_sketch(block(text, "c", cut), block(text, "json", cut), target, spec)
             work.unreadable = ""
             work.script = "" if work.sketch.declared["roles"] else NO_SCRIPT
         if not work.script:
-            text, cut = self._ask("kernel", self._kernel_holes(work.sketch, target, spec), target, spec, attempts, work)
+            text, cut = self._ask("kernel", self._kernel_holes(work, target, spec), target, spec, attempts, work)
             work.script = block(text, "python", cut)
         elif attempts:
             base = _base(attempts)
@@ -119,6 +130,15 @@ class LlmAuthor:
                 work.sketch, work.script = _answers_of(base.draft)
             text, cut = self._ask("repair", self._repair_holes(work, target, spec, attempts), target, spec, attempts, work)
             self._repair(work, text, cut, target, spec)
+
+    def _read_manual(self, target: Target, spec: OperatorSpec) -> str:
+        """Have the manual's factors extracted, say what is wrong with them, and word the rest."""
+        if self.manual is None:
+            return ""
+        extraction = extract(read_manual(self.manual), self.llm, case_of(target, spec))
+        for problem in extraction.problems:
+            LOG.warning("manual %s: %s", self.manual.name, problem)
+        return manual_text(extraction, target)
 
     def _repair(self, work: Work, text: str, cut: bool, target: Target, spec: OperatorSpec) -> None:
         found = blocks(text)
@@ -157,12 +177,13 @@ class LlmAuthor:
 
     # Prompts
 
-    def _sketch_holes(self, target: Target, spec: OperatorSpec) -> dict[str, str]:
-        return {**_common(target, spec), "hints": templates.hints("sketch"), "contract": templates.contract(2)}
+    def _sketch_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
+        return {**_common(work, target, spec), "hints": templates.hints("sketch"), "contract": templates.contract(2)}
 
-    def _kernel_holes(self, sketch: SketchAnswer, target: Target, spec: OperatorSpec) -> dict[str, str]:
+    def _kernel_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
+        sketch = work.sketch
         return {
-            **_common(target, spec),
+            **_common(work, target, spec),
             "hints": templates.hints("kernel"),
             "contract": templates.contract(3),
             "sketch": sketch.source,
@@ -176,7 +197,7 @@ class LlmAuthor:
     ) -> dict[str, str]:
         base = _base(attempts)
         return {
-            **_common(target, spec),
+            **_common(work, target, spec),
             "contract": templates.contract(2, 3),
             "sketch": work.sketch.source,
             "declaration": declaration(work.sketch),
@@ -247,10 +268,10 @@ def few_shot(target: Target) -> str:
     return f"A script that obeys the contract, for {others[0]}; yours is for {target.isa}:\n\n```python\n{text}```"
 
 
-def _common(target: Target, spec: OperatorSpec) -> dict[str, str]:
+def _common(work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
     return {
         "operator": templates.operator(spec),
-        "factors": templates.factors(target),
+        "factors": templates.factors(target) + (work.manual or ""),
         "header": templates.header(),
     }
 

@@ -1,6 +1,8 @@
 """The drafting loop with scripted models: good, bad at first, malicious, mute, and over budget."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Record
 from harness.store import default_store
 from harness.tune import Budget, Tuner
+from suites.selftest.chat_server import ChatServer, Step, stream
 from suites.selftest.scripted_llm import GOOD_REPAIR, RECORDED_CASE, RECORDING, author, recorded
 
 ROOT = Path(__file__).parents[2]
@@ -236,21 +239,27 @@ def test_only_one_module_imports_openai():
     assert ["openai_chat.py"] == [name for name, text in texts.items() if "import openai" in text]
 
 
-def replayed(*options: str) -> subprocess.CompletedProcess[str]:
-    size = RECORDED_CASE.removeprefix("host-sgemm-")
-    words = [sys.executable, "-m", "pytest", "suites/test_conformance.py", "--prompt", f"fp32 GEMM {size} on this machine"]
-    words += ["--llm", f"replay:{RECORDING}", "--tune-evals", "6", "--retune", "-p", "no:cacheprovider", *options]
-    environment = {**os.environ, "OPWRIGHT_STORE": str(default_store() / "selftest"), "COLUMNS": "100"}
-    environment.pop("OPENAI_API_KEY", None)
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+def pytest_run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "pytest", "suites/test_conformance.py", "-p", "no:cacheprovider", "--retune", *options]
+    known = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI")}
+    env = {**known, "OPWRIGHT_STORE": str(default_store() / "selftest"), "COLUMNS": "100", **environment}
+    return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
-def test_recorded_run_replays_end_to_end():
-    done = replayed()
+def replayed(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    sentence = f"fp32 GEMM {RECORDED_CASE.removeprefix('host-sgemm-')} on this machine"
+    return pytest_run(
+        "--prompt", sentence, "--llm", f"replay:{RECORDING}", "--tune-evals", "4", *options, **environment
+    )
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+def test_recorded_run_replays_end_to_end(isa):
+    done = replayed("--manual", "generators/manuals/server_512.md", OPWRIGHT_HOST_ISA=isa)
 
     assert 0 == done.returncode, done.stdout
     assert f"{RECORDED_CASE}: attempt 1 OK" in done.stdout
-    assert "tuned, 6 evaluations" in done.stdout
+    assert "tuned, 4 evaluations" in done.stdout
 
 
 def test_recorded_vanilla_answer_replays():
@@ -258,3 +267,34 @@ def test_recorded_vanilla_answer_replays():
 
     assert 0 == done.returncode, done.stdout
     assert "tuned, 1 evaluations" in done.stdout
+
+
+def test_endpoint_writes_and_steers_and_its_key_stays_in_memory():
+    """The whole way: HTTP, drafting, tree search by the model; then every file of the store is searched for the key."""
+    pytest.importorskip("openai", reason="pip install -e '.[llm]' for the tests of the endpoint")
+    asked: list[str] = []
+
+    def respond(prompt: str) -> Step:
+        kinds = {"first of two questions": "sketch", "**kernel script**": "kernel", "what became of it": "repair"}
+        kind = next((kind for words, kind in kinds.items() if words in prompt), "action")
+        asked.append(kind)
+        if kind == "action":
+            (first,) = re.findall(r"## The (?:legal actions|actions to choose from)\n\n- (.*)", prompt)
+            return stream(json.dumps({"actions": first.split(", ")[:4]}))
+        return stream(recorded(kind, 1 if kind == "repair" else 0))
+
+    with ChatServer(respond=respond) as server:
+        done = pytest_run(
+            *("--prompt", "fp32 GEMM 96x80x72 on this machine", "--llm", "openai:gpt-4o"),
+            *("--search", "mcts", "--policy", "llm", "--tune-evals", "12"),
+            OPENAI_BASE_URL=server.url,
+            OPENAI_API_KEY="sk-VERY-SECRET",
+        )
+    files = [path for path in (default_store() / "selftest").rglob("*") if path.is_file()]
+
+    assert 0 == done.returncode, done.stdout
+    assert ["sketch", "kernel", "repair"] == asked[:3]
+    assert "action" in asked
+    assert "expert policy steers" not in done.stdout
+    assert not [path for path in files if b"VERY-SECRET" in path.read_bytes()]
+    assert "VERY-SECRET" not in done.stdout + done.stderr
