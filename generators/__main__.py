@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     factors = commands.add_parser("factors", help="extract hardware factors from a manual")
     factors.add_argument("manual", type=Path, help="Markdown, text or PDF")
-    factors.add_argument("--llm", default="", metavar="NAME", help="as pytest's --llm; default: the deterministic reader")
+    factors.add_argument(
+        "--llm", default="", metavar="NAME", help="as pytest's --llm; default: the deterministic reader"
+    )
     given = parser.parse_args(arguments)
     try:
         llm = Metered(open_llm(given.llm), Limits()) if given.llm else None

@@ -106,4 +106,6 @@ class Metered:
             ("usd", spent.price_usd or 0.0, limits.usd),
         ):
             if used >= most:
-                raise BudgetSpent(f"the budget of {prompt.case} is spent: {used:g} of {most:g} {name}; see --llm-budget")
+                raise BudgetSpent(
+                    f"the budget of {prompt.case} is spent: {used:g} of {most:g} {name}; see --llm-budget"
+                )

@@ -110,7 +110,8 @@ def _probe(sketch: Sketch) -> None:
         legal = 0
         for point in points:
             names = {**sketch.names, **point}
-            legal += all([evaluate(constraint, names) for constraint in sketch.constraints])
+            held = [evaluate(constraint, names) for constraint in sketch.constraints]
+            legal += all(held)
             sketch.roles_of(point)
     except (BadRequest, ArithmeticError) as error:
         raise Unreadable(f"a constraint or `needed` cannot be evaluated: {error}") from None

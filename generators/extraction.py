@@ -43,7 +43,9 @@ class Extraction:
                 continue
             differs = factor.name in known and known[factor.name] not in (one.value, 0)
             other = f"; this machine says {known[factor.name]:.12g}, which holds" if differs else ""
-            rows.append(f'- {factor.name} = {one.value:.12g} ({factor.meaning}; line {one.line}: "{one.quote[:160]}"){other}')
+            rows.append(
+                f'- {factor.name} = {one.value:.12g} ({factor.meaning}; line {one.line}: "{one.quote[:160]}"){other}'
+            )
         return rows
 
 

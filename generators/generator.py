@@ -51,7 +51,9 @@ class Expert:
         self._emitter(target)
         names = sketch_names(spec.operator)
         if not names:
-            raise AuthorError(f"the expert has no sketch for {spec.operator}; add generators/sketches/{spec.operator}_*")
+            raise AuthorError(
+                f"the expert has no sketch for {spec.operator}; add generators/sketches/{spec.operator}_*"
+            )
         return [load_sketch(name, target, spec) for name in names]
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:

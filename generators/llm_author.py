@@ -128,7 +128,9 @@ class LlmAuthor:
             base = _base(attempts)
             if base.draft is not None:  # go on from the best, not from a change for the worse
                 work.sketch, work.script = _answers_of(base.draft)
-            text, cut = self._ask("repair", self._repair_holes(work, target, spec, attempts), target, spec, attempts, work)
+            text, cut = self._ask(
+                "repair", self._repair_holes(work, target, spec, attempts), target, spec, attempts, work
+            )
             self._repair(work, text, cut, target, spec)
 
     def _read_manual(self, target: Target, spec: OperatorSpec) -> str:

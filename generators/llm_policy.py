@@ -59,7 +59,12 @@ class LlmPolicy:
         plan = [label for label in self._planned.get(candidate.key, []) if label in by_label]
         if not plan:
             shown = path if self._history else ()
-            holes = {**self._common, **self._state(candidate, history), "path": steps_text(shown), "legal": legal_text(actions)}
+            holes = {
+                **self._common,
+                **self._state(candidate, history),
+                "path": steps_text(shown),
+                "legal": legal_text(actions),
+            }
             plan = [action.label for action in self._ask("next_action", holes, actions)]
         if not plan:
             return self._expert.choose(candidate, path, history, actions, rng)

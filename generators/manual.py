@@ -47,7 +47,9 @@ class Found:
 
 
 def _factor(name: str, meaning: str, low: float, high: float, pattern: str, query: str) -> Factor:
-    compiled = re.compile(pattern.replace("NUMBER", r"(?P<v>\d[\d.,]*(?:[ -]?(?:[KMG]i?B|[kKM]bytes?|[GM]Hz))?)"), re.IGNORECASE)
+    compiled = re.compile(
+        pattern.replace("NUMBER", r"(?P<v>\d[\d.,]*(?:[ -]?(?:[KMG]i?B|[kKM]bytes?|[GM]Hz))?)"), re.IGNORECASE
+    )
     return Factor(name=name, meaning=meaning, low=low, high=high, pattern=compiled, query=query)
 
 
@@ -77,7 +79,9 @@ def read_manual(path: Path) -> list[str]:
         text = _pdf(path) if path.suffix.lower() == ".pdf" else path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadRequest(f"the manual {path} cannot be read ({error.strerror}); check --manual") from None
-    lines = [" ".join("".join(c if c.isprintable() else " " for c in line).split())[:LONGEST] for line in text.split("\n")]
+    lines = [
+        " ".join("".join(c if c.isprintable() else " " for c in line).split())[:LONGEST] for line in text.split("\n")
+    ]
     if not any(lines):
         raise BadRequest(f"the manual {path} holds no text (a scanned PDF?); give Markdown, text or a PDF with text")
     return lines
@@ -129,7 +133,9 @@ def quantities(text: str) -> set[float]:
     """Return every number that a text states, with and without its unit applied."""
     values = {quantity(match.group(0)) for match in QUANTITY.finditer(text)}
     values |= {quantity(match.group(1)) for match in QUANTITY.finditer(text)}
-    return {v for v in values if v is not None} | {n for word, n in WORDS.items() if re.search(rf"\b{word}\b", text, re.I)}
+    return {v for v in values if v is not None} | {
+        n for word, n in WORDS.items() if re.search(rf"\b{word}\b", text, re.I)
+    }
 
 
 def contradictions(found: Iterable[Found]) -> list[Found]:

@@ -82,7 +82,9 @@ def factors(target: Target) -> str:
     """Describe a machine by the paper's four factors; the names in backticks are those formulas see."""
     known = target.factors
     lines = [f"- Instruction set: {target.isa}; features: {', '.join(target.features)}"]
-    lines.append(f"- Vector registers: `vector_registers` = {known['vector_registers']} of `vector_bits` = {known['vector_bits']}")
+    lines.append(
+        f"- Vector registers: `vector_registers` = {known['vector_registers']} of `vector_bits` = {known['vector_bits']}"
+    )
     lines.append(f"- Scalar registers: {target.scalar_registers.value}")
     lines.append(f"- Vector multiply-adds that can begin in a cycle: {target.fma_per_cycle.value:g}")
     for cache in target.caches:

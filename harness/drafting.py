@@ -90,7 +90,13 @@ def recall(bench: Workbench, case: Case, author: Author) -> bool:
 
 
 def settle(
-    bench: Workbench, case: Case, author: Author, *, run: str, seed: int, say: Callable[[Attempt], None] = lambda _: None
+    bench: Workbench,
+    case: Case,
+    author: Author,
+    *,
+    run: str,
+    seed: int,
+    say: Callable[[Attempt], None] = lambda _: None,
 ) -> None:
     """Have a drafter work until it stops, and adopt its fastest right draft; do nothing for other authors."""
     if not isinstance(author, Drafter):

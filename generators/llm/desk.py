@@ -6,14 +6,15 @@ For people who have a chat assistant but no API. ``DIR/CASE/QUESTION-ROUND.md`` 
 so an interrupted run goes on where it stopped.
 """
 
+import logging
 import os
-import sys
 import time
 from pathlib import Path
 
 from generators.llm import Completion, NoAnswer, Opener, Prompt
 from harness.errors import BadRequest
 
+LOG = logging.getLogger("opwright")
 POLL_S = 0.2
 SETTLED_S = 0.5
 """An answer whose file has not grown for so long is whole."""
@@ -54,7 +55,7 @@ class Desk:
 
     def _await(self, question: Path, answer: Path, until: float) -> str:
         if not answer.exists():
-            print(f"\ndesk: answer {question} in {answer.name} beside it", file=sys.__stderr__, flush=True)
+            LOG.info("desk: answer %s in %s beside it", question, answer.name)
         while True:
             settled = answer.exists() and time.time() - answer.stat().st_mtime > SETTLED_S
             if settled and (text := answer.read_text(encoding="utf-8").strip()):

@@ -100,7 +100,7 @@ class ChatServer:
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""
 
-            def do_POST(self) -> None:  # noqa: N802 (the name http.server calls)
+            def do_POST(self) -> None:
                 length = int(self.headers.get("content-length", 0))
                 step = server.next(dict(self.headers), json.loads(self.rfile.read(length)))
                 time.sleep(step.delay_s)

@@ -10,7 +10,9 @@ from reports.load import case_of
 from reports.wording import account_note, notes
 from suites.selftest.report_records import FACTS, RECORD
 
-DONE = Completion(text="", model="gpt-4o", prompt_tokens=1000, completion_tokens=200, price_usd=0.25, seconds=2.0, retries=1)
+DONE = Completion(
+    text="", model="gpt-4o", prompt_tokens=1000, completion_tokens=200, price_usd=0.25, seconds=2.0, retries=1
+)
 ACCOUNT = Account().plus(DONE).plus(DONE)
 
 

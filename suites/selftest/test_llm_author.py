@@ -57,7 +57,7 @@ def test_good_answers_become_a_tuned_operator(bench):
 
 
 def test_kernel_that_is_wrong_is_repaired_from_its_verdict(bench):
-    wrong = KERNEL.replace('vfmadd231ps {acc(i, j)}, {a}', 'vfmsub231ps {acc(i, j)}, {a}')
+    wrong = KERNEL.replace("vfmadd231ps {acc(i, j)}, {a}", "vfmsub231ps {acc(i, j)}, {a}")
     writer, llm = author({**GOOD, ("kernel", 0): wrong, ("repair", 1): GOOD_REPAIR})
     attempts = draft(bench, writer)
 
@@ -67,10 +67,22 @@ def test_kernel_that_is_wrong_is_repaired_from_its_verdict(bench):
 
 
 SPOILT = {
-    "C that does not compile": ((SKETCH.replace("static plan_t plan(", "static plan_x plan("), KERNEL), "COMPILE", "plan_x"),
-    "assembly that does not assemble": ((SKETCH, KERNEL.replace("vbroadcastss {a}", "vbroadcastzz {a}")), "COMPILE", "vbroadcastzz"),
+    "C that does not compile": (
+        (SKETCH.replace("static plan_t plan(", "static plan_x plan("), KERNEL),
+        "COMPILE",
+        "plan_x",
+    ),
+    "assembly that does not assemble": (
+        (SKETCH, KERNEL.replace("vbroadcastss {a}", "vbroadcastzz {a}")),
+        "COMPILE",
+        "vbroadcastzz",
+    ),
     "a role that is missing": ((SKETCH, KERNEL.replace("kernels.append(compute(p))", "pass")), "SCREENED", "compute"),
-    "a script that raises": ((SKETCH, KERNEL.replace("kernels = []", "raise ValueError('oh no')")), "SCREENED", "oh no"),
+    "a script that raises": (
+        (SKETCH, KERNEL.replace("kernels = []", "raise ValueError('oh no')")),
+        "SCREENED",
+        "oh no",
+    ),
     "a fringe that is forgotten": ((SKETCH, KERNEL.replace("jne {t.label('partial')}", "nop")), "WRONG", "differ"),
     "no fences": ((SKETCH, "I would use AVX-512."), "SCREENED", "no whole python block"),
 }
@@ -79,7 +91,9 @@ SPOILT = {
 @pytest.mark.parametrize("name", SPOILT)
 def test_fault_goes_back_in_words_and_is_repaired(name, bench):
     (sketch, kernel), outcome, words = SPOILT[name]
-    writer, llm = author({("sketch", 0): sketch, ("kernel", 0): kernel, ("kernel", 1): KERNEL, ("repair", 1): GOOD_REPAIR})
+    writer, llm = author(
+        {("sketch", 0): sketch, ("kernel", 0): kernel, ("kernel", 1): KERNEL, ("repair", 1): GOOD_REPAIR}
+    )
     attempts = draft(bench, writer)
     told = llm.prompts[2].text
 
@@ -89,16 +103,31 @@ def test_fault_goes_back_in_words_and_is_repaired(name, bench):
 
 
 MALICE = {
-    "sketch that calls the system": (SKETCH.replace("return 0;\n}\n```", '__asm__("syscall"); return 0;\n}\n```'), KERNEL),
+    "sketch that calls the system": (
+        SKETCH.replace("return 0;\n}\n```", '__asm__("syscall"); return 0;\n}\n```'),
+        KERNEL,
+    ),
     "sketch that includes a file": (SKETCH.replace('#include "opw.h"', '#include "/etc/passwd"'), KERNEL),
-    "kernel that makes a system call": (SKETCH, KERNEL.replace('t.put("vzeroupper", "ret")', 't.put("mov eax, 57", "syscall", "ret")')),
-    "kernel that includes a file": (SKETCH, KERNEL.replace('t.at("done")', 't.put(\'.incbin "/etc/passwd"\'); t.at("done")')),
+    "kernel that makes a system call": (
+        SKETCH,
+        KERNEL.replace('t.put("vzeroupper", "ret")', 't.put("mov eax, 57", "syscall", "ret")'),
+    ),
+    "kernel that includes a file": (
+        SKETCH,
+        KERNEL.replace('t.at("done")', 't.put(\'.incbin "/etc/passwd"\'); t.at("done")'),
+    ),
     "script that reads files": (SKETCH, KERNEL.replace("import sys", "import sys\nopen('/etc/passwd').read()", 1)),
-    "script that starts a process": (SKETCH, KERNEL.replace("import sys", "import sys, os\nos.system('id')\nos.fork()", 1)),
-    "script that opens the network": (SKETCH, KERNEL.replace("import sys", "import sys, socket\nsocket.create_connection(('127.0.0.1', 9))", 1)),
+    "script that starts a process": (
+        SKETCH,
+        KERNEL.replace("import sys", "import sys, os\nos.system('id')\nos.fork()", 1),
+    ),
+    "script that opens the network": (
+        SKETCH,
+        KERNEL.replace("import sys", "import sys, socket\nsocket.create_connection(('127.0.0.1', 9))", 1),
+    ),
     "script that never ends": (SKETCH, KERNEL.replace("import sys", "import sys\nbytearray(1 << 40)", 1)),
     "name that is a macro": (SKETCH.replace('"name": "nr"', '"name": "nr 1\\n#include x"'), KERNEL),
-    "formula that is a program": (SKETCH.replace('"2 * lanes", "3', '"__import__(\'os\').system(\'id\')", "3'), KERNEL),
+    "formula that is a program": (SKETCH.replace('"2 * lanes", "3', "\"__import__('os').system('id')\", \"3"), KERNEL),
 }
 
 
@@ -124,7 +153,9 @@ def test_script_sees_no_key(bench, monkeypatch):
 
 def test_no_right_attempt_is_a_failure_that_names_each(bench):
     wrong = KERNEL.replace("vfmadd231ps {acc(i, j)}, {a}", "vfmsub231ps {acc(i, j)}, {a}")
-    writer, llm = author({**GOOD, ("kernel", 0): wrong, ("repair", 1): "```python\n1/0\n```", ("repair", 2): "no"}, "rounds=3")
+    writer, _ = author(
+        {**GOOD, ("kernel", 0): wrong, ("repair", 1): "```python\n1/0\n```", ("repair", 2): "no"}, "rounds=3"
+    )
     said = failed(bench, writer)
 
     assert all(f"attempt {number}: " in said for number in (1, 2, 3))
@@ -134,7 +165,8 @@ def test_no_right_attempt_is_a_failure_that_names_each(bench):
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"), [("calls=1", "1 of 1 calls"), ("tokens=100", "110 of 100 tokens"), ("usd=0.005", "0.01 of 0.005 usd")]
+    ("limits", "words"),
+    [("calls=1", "1 of 1 calls"), ("tokens=100", "110 of 100 tokens"), ("usd=0.005", "0.01 of 0.005 usd")],
 )
 def test_budget_ends_the_questions(limits, words, bench):
     writer, llm = author(GOOD, limits)
@@ -234,13 +266,26 @@ def test_prompting_needs_a_model():
 
 
 def test_only_one_module_imports_openai():
-    texts = {path.name: path.read_text() for package in ("generators", "harness", "fixtures", "reports") for path in (ROOT / package).rglob("*.py")}
+    texts = {
+        path.name: path.read_text()
+        for package in ("generators", "harness", "fixtures", "reports")
+        for path in (ROOT / package).rglob("*.py")
+    }
 
     assert ["openai_chat.py"] == [name for name, text in texts.items() if "import openai" in text]
 
 
 def pytest_run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pytest", "suites/test_conformance.py", "-p", "no:cacheprovider", "--retune", *options]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "suites/test_conformance.py",
+        "-p",
+        "no:cacheprovider",
+        "--retune",
+        *options,
+    ]
     known = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI")}
     env = {**known, "OPWRIGHT_STORE": str(default_store() / "selftest"), "COLUMNS": "100", **environment}
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from suites.selftest.chat_server import ChatServer, Step, answer, error, stream
 
 from generators.llm import NoAnswer, NothingRecorded, Prompt, open_llm
 from generators.llm.profile import Profile, known_profiles, load_profile
 from generators.llm.transcript import read
 from harness.errors import AuthorError
+from suites.selftest.chat_server import ChatServer, Step, answer, error, stream
 
 openai = pytest.importorskip("openai", reason="pip install -e '.[llm]' for the tests of the endpoint")
 

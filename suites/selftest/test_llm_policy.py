@@ -77,7 +77,9 @@ def test_illegal_answer_is_refused_and_told():
     assert {"calls": 2, "refused": 2, "ended": ""}.items() <= asked.summary().items()
 
 
-@pytest.mark.parametrize("answer", ["no JSON", "{}", '{"actions": 7}', '{"actions": []}', '{"actions": [{}]}', '{"actions": ["a'])
+@pytest.mark.parametrize(
+    "answer", ["no JSON", "{}", '{"actions": 7}', '{"actions": []}', '{"actions": [{}]}', '{"actions": ["a']
+)
 def test_hopeless_model_hands_over_to_the_expert_aloud(answer, caplog):
     asked, model = policy(answer)
     first = asked.choose(START, [], Statistics(), LEGAL, Random(0))

@@ -117,7 +117,9 @@ def test_reader_stands_in_for_a_model_that_does_not_answer_and_says_so(answers):
     assert "the deterministic reader answered" in extraction.problems[0]
 
 
-@pytest.mark.parametrize("model", [None, Model(json.dumps({"l1_bytes": entry(32768, "level-1 data cache holds 32 KiB")}))])
+@pytest.mark.parametrize(
+    "model", [None, Model(json.dumps({"l1_bytes": entry(32768, "level-1 data cache holds 32 KiB")}))]
+)
 def test_contradiction_is_said_and_left_out(model):
     lines = [*LINES, "As said above, the level-1 data cache has 48 KiB."]
     extraction = extract(lines, model, "c")
@@ -153,8 +155,12 @@ def test_obedient_model_gets_nothing_past_the_check():
     obeyed = json.dumps({name: {"value": 1, "line": len(LINES) + 2, "quote": "must be 1"} for name in BY_NAME})
     extraction = extract(lines, Model(obeyed, obeyed), "c")
 
-    assert {} == {name: v for name, v in values(extraction).items() if name in ("vector_bits", "vector_registers", "l1_bytes")}
-    assert any(problem.startswith("vector_bits: the value '1' is not a number from 64") for problem in extraction.problems)
+    assert {} == {
+        name: v for name, v in values(extraction).items() if name in ("vector_bits", "vector_registers", "l1_bytes")
+    }
+    assert any(
+        problem.startswith("vector_bits: the value '1' is not a number from 64") for problem in extraction.problems
+    )
 
 
 def test_long_manual_is_cut_to_what_matters():
@@ -183,7 +189,10 @@ def test_pdf_is_read(tmp_path):
         offsets.append(len(data))
         data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    data += b"xref\n0 5\n0000000000 65535 f \n%strailer << /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (table, len(data))
+    data += b"xref\n0 5\n0000000000 65535 f \n%strailer << /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
+        table,
+        len(data),
+    )
     path = tmp_path / "manual.pdf"
     path.write_bytes(data)
 
@@ -204,7 +213,15 @@ def test_damaged_manual_is_one_sentence(name, data, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("64 KiB", 65536), ("1.25MB", 1.25 * 2**20), ("2.5 GHz", 2.5e9), ("1,024", 1024), ("twelve", 12), ("512-bit", 512), ("x", None)],
+    [
+        ("64 KiB", 65536),
+        ("1.25MB", 1.25 * 2**20),
+        ("2.5 GHz", 2.5e9),
+        ("1,024", 1024),
+        ("twelve", 12),
+        ("512-bit", 512),
+        ("x", None),
+    ],
 )
 def test_quantities_are_read_with_their_units(text, value):
     assert value == quantity(text)

@@ -7,9 +7,9 @@ import pytest
 
 from generators import templates
 from generators.accounts import Limits, Metered
+from generators.answers import block, read_sketch
 from generators.llm_author import LlmAuthor, make_draft
 from generators.llm_policy import legal_text
-from generators.answers import block, read_sketch
 from generators.vanilla import STYLES, PlainAuthor
 from harness.drafting import Attempt
 from harness.errors import BadRequest
@@ -78,7 +78,9 @@ def test_every_prompt_renders(target, name):
 
 @pytest.mark.parametrize("question", ["sketch", "kernel", "repair", "vanilla", "cot"])
 def test_prompt_is_the_golden_one(question, monkeypatch):
-    monkeypatch.setattr("generators.llm_author.few_shot", lambda target: "(the expert's script for another instruction set)")
+    monkeypatch.setattr(
+        "generators.llm_author.few_shot", lambda target: "(the expert's script for another instruction set)"
+    )
     path = GOLDEN / f"{question}.md"
     text = prompts(sample_target(), "gemm")[question] + "\n"
     if os.environ.get("OPWRIGHT_UPDATE_GOLDEN"):
@@ -90,7 +92,9 @@ def test_prompt_is_the_golden_one(question, monkeypatch):
 def test_hints_go_to_the_question_they_help():
     sketch, kernel = templates.hints("sketch"), templates.hints("kernel")
 
-    assert ["### Layout", "### Reordering", "### Tiling"] == [line for line in sketch.splitlines() if line.startswith("###")]
+    assert ["### Layout", "### Reordering", "### Tiling"] == [
+        line for line in sketch.splitlines() if line.startswith("###")
+    ]
     assert ["### Pipeline", "### Vectorisation"] == [line for line in kernel.splitlines() if line.startswith("###")]
 
 
