@@ -130,7 +130,7 @@ class OpenAiChat:
             raise NoAnswer(f"{self.name}: the endpoint does not know the model (status 404: {said}); check its name")
         if "insufficient_quota" in message or status == 402:
             raise NoAnswer(f"{self.name}: the account has no credit left (status {status}); top it up")
-        if status in (400, 422, 500, 501) and self._loosen(prompt):
+        if self._loosen(status, prompt):
             raise _Retry(f"status {status}: {said}", wait_s=0.0)
         if status in (400, 413, 422):
             raise NoAnswer(
@@ -140,13 +140,22 @@ class OpenAiChat:
             raise _Retry(f"status {status}: {said}", wait_s=self._retry_after(headers))
         raise NoAnswer(f"{self.name}: unexpected status {status}: {said}; check OPENAI_BASE_URL")
 
-    def _loosen(self, prompt: Prompt) -> bool:
-        """Fall back to a simpler answer format, then to no streaming; False where nothing is left to give up."""
-        if prompt.json and self._format != FORMATS[-1]:
+    def _loosen(self, status: int, prompt: Prompt) -> bool:
+        """
+        Fall back to a simpler answer format, then to no streaming; False where nothing is left to give up.
+
+        A 5xx is mostly a passing fault, but some servers answer so to a JSON schema.
+        """
+        refused = status in (400, 422)
+        if prompt.json and (
+            self._format == "json_schema" if status >= 500 else refused and self._format != FORMATS[-1]
+        ):
             self._format = FORMATS[FORMATS.index(self._format) + 1]
             return True
-        loosened, self._stream = self._stream, False
-        return loosened
+        if refused and self._stream:
+            self._stream = False
+            return True
+        return False
 
     def _retry_after(self, headers: Any) -> float | None:
         """Return the seconds the endpoint asks us to wait, None without a usable wish; refuse to wait for minutes."""
