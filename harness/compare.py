@@ -116,6 +116,7 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "tuning_s": won.facts.get("tuning_s"),
         "tuning": won.facts.get("tuning"),
         "search": won.facts.get("search"),
+        "accounts": won.facts.get("accounts"),
         "from_store": tuned.from_store,
         "stale": tuned.stale,
         "fingerprints": won.facts.get("fingerprints"),

@@ -249,9 +249,10 @@ class Tuner:
             "evaluations": len(self._costs),
             "tuning_s": sum(record.seconds for record in self._evaluations()),
             "fingerprints": self._fingerprints,
-            "search": {"name": self._search_name, "seed": self._seed},
+            "search": {"name": self._search_name, "seed": self._seed, **(self._policy.summary() if self._policy else {})},
             "tuning": self._tuning,
             "machine": self._bench.machine_facts(self._target),
+            "accounts": dict(self._author.accounts(self._target, self._case.spec)),
         }
         record = replace(self._record("winner", candidate, checked.verdict, tuple(samples)), facts=facts)
         self._bench.store.put_tuned(self._identity, record)
