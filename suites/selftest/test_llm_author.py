@@ -307,6 +307,17 @@ def test_recorded_run_replays_end_to_end(isa):
     assert "tuned, 4 evaluations" in done.stdout
 
 
+def test_recorded_repair_replays():
+    """The recorded answer to "make it faster" is asked for, and what it gives is right."""
+    recording = RECORDING.with_name("conv_x86.jsonl")
+    sentence = "fp32 conv 3x3 128->128 at 28x28, batch 1 on this machine"
+    done = pytest_run("--prompt", sentence, "--llm", f"replay:{recording}", "--tune-evals", "2")
+
+    assert 0 == done.returncode, done.stdout
+    assert "attempt 2 OK" in done.stdout
+    assert "stale" not in done.stdout
+
+
 def test_recorded_vanilla_answer_replays():
     done = replayed("--prompting", "vanilla")
 
