@@ -2,7 +2,7 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the FMA peak probe and the clock probe.
+control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,9 @@ import numpy as np
 from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
+from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
-from harness.measure import Slices, below_floor, interleave, need
+from harness.measure import ROUNDS, Slices, below_floor, interleave, need, undisturbed
 from harness.operator import OperatorSpec
 from harness.probe import open_probe
 from harness.record import Outcome, Record, Verdict
@@ -29,8 +30,15 @@ from harness.workbench import Workbench, spec_key
 
 FRESH_SEED = 7919
 """Verification and comparison draw from another stream than tuning does."""
-CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
+CONTROL, PEAK, CLOCK, L2 = "ours again", "peak probe", "clock probe", "L2 probe"
 OURS = "ours"
+REFERENCE = "reference"
+
+
+SERIES = 3
+"""Series of rounds at most, until one series' worth of them is undisturbed."""
+LONG_SLICE_S = 0.1
+"""From here on a slice averages over what others do to the machine, and one series is all there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +79,25 @@ def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
-def compare(bench: Workbench, tuned: Tuned, checked: Verification, baselines: Mapping[str, Baseline], run: str) -> Record:
-    """Measure a verified operator against its baselines; store and return the measurement."""
-    record = _measurement(bench, tuned, checked, run)
+def compare(
+    bench: Workbench,
+    tuned: Tuned,
+    checked: Verification,
+    baselines: Mapping[str, Baseline],
+    run: str,
+    *,
+    reference: Record | None = None,
+    kind: str = "measurement",
+) -> Record:
+    """
+    Measure a verified operator against its baselines; store and return the measurement.
+
+    ``reference`` is an earlier measurement of the same case: its machine code takes turns with ours if the store still
+    has it.
+    """
+    record = replace(_measurement(bench, tuned, checked, run), kind=kind)
     if checked.verdict.ok:
-        record = _timed(bench, tuned, baselines, record)
+        record = _timed(bench, tuned, baselines, record, reference)
     bench.store.add(record)
     return record
 
@@ -99,6 +121,9 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "stale": tuned.stale,
         "fingerprints": won.facts.get("fingerprints"),
         "machine": bench.machine_facts(target),
+        "least_bytes": tuned.case.spec.least_bytes,
+        "texts": keep_texts(bench, tuned.case, tuned.author, tuned.candidate),
+        "object": keep_object(bench.store, tuned.item),
     }
     return Record(
         kind="measurement",
@@ -115,7 +140,13 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
     )
 
 
-def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], record: Record) -> Record:
+def _timed(
+    bench: Workbench,
+    tuned: Tuned,
+    baselines: Mapping[str, Baseline],
+    record: Record,
+    reference: Record | None,
+) -> Record:
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
@@ -127,31 +158,67 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
         contenders = {OURS: tuned.item, **right, CONTROL: tuned.item}
+        earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
+        if earlier is not None:
+            contenders[REFERENCE] = earlier
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
-        sessions[PEAK], peak = open_probe(worker, bench.probe, target.vector_bits.value)
-        sessions[CLOCK], clock = open_probe(worker, bench.probe, 0)
-        stack.enter_context(sessions[PEAK])
-        stack.enter_context(sessions[CLOCK])
-        slices = interleave(sessions, timeout_s=timeout_s(spec))
-        peak_s, clock_s = (need(slices, name, sessions) for name in (PEAK, CLOCK))
+        probes = {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
+        works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
+        every = _rounds(sessions, spec)
+        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)])
+        slices = {name: found.only(chosen) for name, found in every.items()}
+        peak_s, clock_s = slices[PEAK], slices[CLOCK]
         described = {name: _description(sessions[name].describe) for name in right}
         if OURS not in slices or CONTROL not in slices:
             failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
     facts = {
         **record.facts,
-        **_throughput(spec, slices[OURS], peak.work / median(peak_s.seconds) / 1e9),
-        "clock_hz": clock.work / median(clock_s.seconds),
-        "rounds": len(slices[OURS].seconds),
+        **_throughput(spec, slices[OURS], works[PEAK] / median(peak_s.seconds) / 1e9),
+        "clock_hz": works[CLOCK] / median(clock_s.seconds),
+        "rounds": len(chosen),
+        "rounds_taken": len(every[PEAK].seconds),
+        "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
+        "rounds_s": {
+            name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
+        },
+        "clock_cycles": works[CLOCK],
+        "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
-    fastest = max(peak.work / min(peak_s.seconds) / 1e9, facts["peak_gflops"])
+    fastest = works[PEAK] / min(every[PEAK].seconds) / 1e9
     verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
+
+
+def _open_probe(
+    stack: ExitStack, sessions: dict[str, Session], worker: NativeWorker, item: NativeObject, name: str, kind: int
+) -> int:
+    """Let a probe take part in the rounds; return its work a call."""
+    session, spec = open_probe(worker, item, kind)
+    sessions[name] = stack.enter_context(session)
+    return spec.work
+
+
+def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the probes' account."""
+    slices = interleave(sessions, timeout_s=timeout_s(spec))
+    for _ in range(SERIES - 1):
+        probes = [need(slices, name, sessions).seconds for name in (PEAK, L2)]
+        if OURS not in slices or median(slices[OURS].seconds) > LONG_SLICE_S or len(undisturbed(probes)) >= ROUNDS:
+            break
+        more = interleave(sessions, timeout_s=timeout_s(spec))
+        slices = {name: slices[name] + more[name] for name in slices if name in more}
+    return slices
+
+
+def _named(reference: Record) -> dict[str, str]:
+    """Return what tells a reference from every other record."""
+    return {"kind": reference.kind, "run": reference.run, "created": reference.created}
 
 
 def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:

@@ -33,12 +33,10 @@ from harness.store import tuning_key
 from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
-LEADERS = 4
-RACE_ROUNDS = 9
+LEADERS = 6
+RACE_ROUNDS = 15
 ORDER_SHARE = 0.2
 """Share of the evaluations left to instruction order, after the tunables have settled."""
-PATIENCE = 0.25
-"""Share of the seconds that may be spent waiting for a quiet machine."""
 MOVES_TRIED = 6
 """Moves offered at each order: they are built in one batch."""
 PLACEMENTS = (0, 1, 5)
@@ -107,7 +105,6 @@ class Tuner:
                 self._case,
                 lambda: self._bench.peak_gflops(self._target),
                 seed=self._seed,
-                patience_s=self._budget.seconds * PATIENCE,
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._builder.build(self._space_of_tunables.starts)

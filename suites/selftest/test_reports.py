@@ -18,6 +18,7 @@ from harness.record import Outcome, Verdict
 from harness.store import Run, Store
 from reports import __main__ as command
 from reports.load import Report, case_of, load_report
+from reports.page_script import SCRIPT, SCRIPT_DIGEST
 from reports.render_html import render_html
 from reports.render_markdown import render_markdown
 from suites.selftest.report_records import ALL, FACTS, FAILED, PEER, RECORD, evaluation
@@ -137,14 +138,16 @@ def test_markdown_keeps_hostile_text_in_its_cell():
 
 
 def test_the_page_is_self_contained_and_well_formed(store, run):
-    """No script, no link, no network; three sorts of plot, each with a label for those who cannot see it."""
+    """One script of ours, no network; sorts of plot, each with a label for those who cannot see it."""
     page = render_html(load_report(store))
     root = ElementTree.fromstring(page.removeprefix("<!doctype html>"))
     plots = [svg for svg in root.iter("svg") if svg.get("role") == "img"]
 
-    assert not {"script", "link", "img", "iframe", "object"} & {element.tag for element in root.iter()}
-    assert not re.search(r"https?://|@import|url\(|src=|href=", page)
-    assert {"Throughput", "Ratio", "Search"} == {svg.get("aria-label").split()[0] for svg in plots}
+    assert not {"link", "img", "iframe", "object"} & {element.tag for element in root.iter()}
+    assert not re.search(r"https?://|@import|url\(|src=|href=\"[^#]", page)
+    assert ["", "application/json"] == sorted(element.get("type", "") for element in root.iter("script"))
+    assert f"script-src '{SCRIPT_DIGEST}'" in page.replace("&#x27;", "'")
+    assert {"Throughput", "Ratio", "Roofline", "Search"} == {svg.get("aria-label").split()[0] for svg in plots}
     assert "prefers-color-scheme: dark" in page
     assert "width=device-width" in page
 
@@ -180,7 +183,11 @@ def test_no_text_or_figure_breaks_the_page(text, ratio, speed):
     page = render_html(report_of([good, replace(FAILED, verdict=verdict, facts=facts)]))
     root = ElementTree.fromstring(page.removeprefix("<!doctype html>"))
 
-    assert not {"script", "img"} & {element.tag for element in root.iter()}
+    data, script = root.iter("script")
+
+    assert not {"img"} & {element.tag for element in root.iter()}
+    assert SCRIPT == script.text
+    assert 2 == len(json.loads(data.text)["cases"])
     page.encode()
 
 
