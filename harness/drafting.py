@@ -32,8 +32,6 @@ from harness.workbench import Workbench, spec_key
 LOG = logging.getLogger("opwright")
 STARTS = 4
 """Start points of a draft that are tried; the best right one is its speed before tuning."""
-PATIENCE_S = 2.0
-"""How long the start points together may wait for a quiet machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ def _try(
     tried = []
     with bench.worker() as worker, Arena(case.spec, Placement.ALIGNED) as arena:
         peak = partial(bench.peak_gflops, bench.target(case.target))
-        evaluator = Evaluator(worker, arena, case, peak, seed=seed, patience_s=PATIENCE_S)
+        evaluator = Evaluator(worker, arena, case, peak, seed=seed)
         for candidate, item in zip(starts, built, strict=True):
             result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
             tried.append((candidate, item, result))
