@@ -43,7 +43,9 @@ static inline uint64_t guest_address(const void *host)
 }
 
 /* memory.c: map `bytes` at the next free guest address, page-aligned, with guards around; zeroed, readable, writable. */
-void guest_reserve(void);
+void guest_reserve(int reply_fd);
+/* The same without mapping: the caller maps the arena file there. */
+uint64_t guest_place(size_t bytes);
 uint64_t guest_map(size_t bytes);
 /* Forbid writing to mapped pages (inputs, code, constants). */
 void guest_protect(uint64_t address, size_t bytes);
@@ -57,6 +59,8 @@ int guest_load(const char *path);
 uint64_t guest_symbol(int object, const char *name);
 /* "symbol+0x12" for a guest address within an object. */
 void guest_name(uint64_t address, char *out, size_t room);
+/* Thread-local storage of all objects: what the guest's __tls_get_addr adds its offsets to. */
+uint64_t guest_thread_block(void);
 /* Call the constructors of an object (libraries only). */
 void guest_initialise(int object);
 
@@ -76,7 +80,7 @@ struct guest_isa {
     const char *name;
     uint16_t elf_machine;
     enum guest_relocation (*relocation)(uint32_t type);
-    /* One parameter of the machine (see machine.c), as "vector_bits" "128"; 0 where the name is not the ISA's. */
+    /* One parameter of the machine, as "vector_bits" "128"; 0 where the name is not the ISA's. */
     int (*configure)(const char *key, const char *value);
     /* A code range was mapped: prepare to decode it. */
     void (*add_code)(uint64_t address, size_t bytes);
@@ -86,8 +90,12 @@ struct guest_isa {
      * (or of a control register), or NULL.
      */
     uint64_t (*call)(uint64_t function, const uint64_t *arguments, int count, int timed, const char **broken);
+    /* Guest address of a function with the contract's `parallel_for` signature that runs the bodies in turn. */
+    uint64_t (*parallel_for)(void);
     /* Guest address of the instruction that is being executed: for the fault handler. */
     uint64_t (*at)(void);
+    /* Its mnemonic and encoding, as "vfmacc.vf, encoded 0xb2a5d457". */
+    void (*describe)(uint64_t address, char *out, size_t room);
     /* Instructions executed so far. */
     uint64_t (*executed)(void);
 };
