@@ -1,9 +1,9 @@
 /*
- * AArch64 user-mode interpreter: machine state, predecoded instructions, and what its modules share.
+ * AArch64 user-mode interpreter: machine state, decoded instructions, and what its modules share.
  *
- * Guest addresses are host addresses. Every code word is decoded once into a `struct insn`; its handler executes it and
- * returns the instruction that follows. Rows of the decode tables read like the encodings of the Arm Architecture
- * Reference Manual (DDI 0487), chapters C4 to C7.
+ * Every code word is decoded once, when it is first reached, into a `struct insn`; its handler executes it and returns
+ * the instruction that follows. Rows of the decode tables read like the encodings of the Arm Architecture Reference
+ * Manual (DDI 0487), chapters C4 to C7.
  */
 #ifndef A64_H
 #define A64_H
@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "guest.h"
+#include "timing.h"
 
 union vreg {
     uint8_t b[16];
@@ -27,25 +30,17 @@ union vreg {
     double g2 __attribute__((vector_size(16)));
 };
 
-/* Places in `struct a64.x` and resource numbers of the timing model: 0-30, then these; vectors from VECTORS on. */
-enum { ZERO = 31, SP = 32, SINK = 33, FLAGS = 34, REGISTERS = 35, VECTORS = 64, RESOURCES = 96 };
-
-/* Why the interpreter stopped. */
-enum a64_stop { A64_RUNNING, A64_RETURNED, A64_ILLEGAL, A64_BAD_JUMP, A64_SYSCALL, A64_BREAK };
+/* Places in `struct a64.x` beside x0 to x30. */
+enum { ZERO = 31, SP = 32, SINK = 33, REGISTERS = 34 };
+/* Resources as the timing model numbers them: x0 to x30 and sp from 1 on (0 is "none"), flags, vectors. */
+enum { TIMED_X = 1, TIMED_SP = 32, TIMED_FLAGS = 33, TIMED_V = 64 };
 
 struct insn;
 struct a64;
 typedef const struct insn *(*handler)(struct a64 *, const struct insn *);
 
-/* What the timing tables of a target price; names in a64_decode.c. */
-enum a64_class {
-    C_NONE, C_ALU, C_ALU_SHIFT, C_MUL, C_DIV, C_BRANCH, C_LOAD, C_STORE, C_PREFETCH,
-    C_LOAD_VECTOR, C_LOAD_PAIR_VECTOR, C_LOAD_1, C_LOAD_2, C_LOAD_3, C_LOAD_4, C_LOAD_LANE, C_STORE_VECTOR,
-    C_STORE_PAIR_VECTOR, C_STORE_1, C_STORE_2, C_STORE_3, C_STORE_4,
-    C_FP_ADD, C_FP_MUL, C_FP_FMA, C_FP_DIV, C_FP_SQRT, C_FP_COMPARE, C_FP_CONVERT, C_FP_MOVE, C_TO_VECTOR,
-    C_FROM_VECTOR, C_SIMD_FADD, C_SIMD_FMUL, C_SIMD_FMA, C_SIMD_FDIV, C_SIMD_FP_MISC, C_SIMD_ALU, C_SIMD_SHIFT,
-    C_SIMD_MUL, C_SIMD_DOT, C_SIMD_PERMUTE, C_SIMD_REDUCE, C_CLASSES
-};
+/* How the timing model is told of an instruction. */
+enum kind { COMPUTES, LOADS, STORES, PREFETCHES, BRANCHES, JUMPS };
 
 /* A decoded instruction. Fields d, n, m, a are registers of bits 4:0, 9:5, 20:16, 14:10 as places in `x` or `v`. */
 struct insn {
@@ -54,8 +49,9 @@ struct insn {
     uint64_t pc;
     uint32_t word;
     uint8_t d, n, m, a;
-    uint8_t class, read_count, write_count;
-    uint8_t reads[6], writes[5];
+    uint8_t kind;
+    uint8_t updates; /* the address register that is written back, as the timing model numbers it, or 0 */
+    struct timing_op timing;
     const char *name;
 };
 
@@ -64,12 +60,12 @@ struct row {
     const char *name;
     const char *pattern;  /* 32 characters from bit 31 down; 0 and 1 are fixed, anything else is a field */
     const char *operands; /* as "=Xd Sn Xm": = written, + updated; banks X (31 is zero), S (31 is sp), V, F (flags) */
-    enum a64_class class;
+    enum timing_class class;
     handler run;
     void (*prepare)(struct insn *); /* computes imm, or null */
 };
 
-/* Code that may be executed: `insns` holds one entry a word. */
+/* Where code lies: `insns` holds one entry a word. */
 struct code {
     uint64_t low, high;
     struct insn *insns;
@@ -83,12 +79,11 @@ struct a64 {
     union vreg v_[32];
     uint32_t fpcr, fpsr;
     uint64_t tpidr, midr, exclusive;
-    uint64_t address; /* of the last memory access, and its size: for faults and the timing model */
+    uint64_t address; /* of the last memory access, and its size: for the timing model */
     uint32_t bytes;
-    const struct insn *at; /* being executed */
-    enum a64_stop stop;
-    uint64_t stopped_at, count;
-    int (*system_call)(struct a64 *); /* 0: go on; null: system calls stop the guest */
+    const struct insn *at; /* being executed: for the fault handler */
+    uint64_t executed;
+    int timed;
     struct code code[MAX_CODE];
     int codes;
 };
@@ -100,13 +95,16 @@ struct a64 {
 #define VA c->v_[i->a]
 
 /* a64_decode.c */
-void a64_reset(struct a64 *c);
-int a64_add_code(struct a64 *c, uint64_t low, uint64_t high);
+void a64_add_code(struct a64 *c, uint64_t low, uint64_t high);
 void a64_forget_code(struct a64 *c, uint64_t low, uint64_t high);
 const struct insn *a64_jump(struct a64 *c, uint64_t pc);
-const struct insn *a64_stopped(struct a64 *c, const struct insn *i, enum a64_stop why);
-uint64_t a64_call(struct a64 *c, uint64_t entry, uint64_t stack);
-extern const char *const a64_class_names[C_CLASSES];
+const char *a64_mnemonic(uint32_t word); /* or NULL */
+_Noreturn void a64_illegal(struct a64 *c, const struct insn *i);
+uint8_t a64_timed_x(uint8_t place); /* of a place in `x` */
+
+/* a64_machine.c: run from pc until the address to which calls from outside return. */
+void a64_run(struct a64 *c, uint64_t pc);
+int64_t a64_system_call(struct a64 *c);
 
 /* a64_fp.c */
 void a64_set_fpcr(struct a64 *c, uint32_t value);

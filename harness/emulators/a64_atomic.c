@@ -6,13 +6,13 @@
 static uint64_t load(uint64_t address, unsigned size)
 {
     uint64_t value = 0;
-    memcpy(&value, (const void *)address, size);
+    memcpy(&value, guest_host(address), size);
     return value;
 }
 
 static void store(uint64_t address, uint64_t value, unsigned size)
 {
-    memcpy((void *)address, &value, size);
+    memcpy(guest_host(address), &value, size);
 }
 
 static inline uint64_t touch(struct a64 *c, const struct insn *i, unsigned size)
@@ -112,14 +112,14 @@ static OP(load_and_modify)
 }
 
 const struct row a64_atomic_rows[] = {
-    {"STXR, STLXR", "zz 001000 0 0 0 mmmmm o 11111 nnnnn ttttt", "Xd =Xm Sn", C_STORE, store_exclusive, NULL},
-    {"LDXR, LDAXR", "zz 001000 0 1 0 11111 o 11111 nnnnn ttttt", "=Xd Sn", C_LOAD, load_exclusive, NULL},
-    {"STXP, STLXP", "1z 001000 0 0 1 mmmmm o aaaaa nnnnn ttttt", "Xd Xa =Xm Sn", C_STORE, store_exclusive_pair, NULL},
-    {"LDXP, LDAXP", "1z 001000 0 1 1 11111 o aaaaa nnnnn ttttt", "=Xd =Xa Sn", C_LOAD, load_exclusive_pair, NULL},
-    {"STLR, STLLR", "zz 001000 1 0 0 11111 o 11111 nnnnn ttttt", "Xd Sn", C_STORE, store_ordered, NULL},
-    {"LDAR, LDLAR", "zz 001000 1 1 0 11111 o 11111 nnnnn ttttt", "=Xd Sn", C_LOAD, load_ordered, NULL},
-    {"CAS", "zz 001000 1 L 1 mmmmm o 11111 nnnnn ttttt", "Xd +Xm Sn", C_STORE, compare_and_swap, NULL},
-    {"SWP", "zz 111 0 00 A R 1 mmmmm 1 000 00 nnnnn ttttt", "=Xd Xm Sn", C_STORE, swap, NULL},
-    {"LDAPR", "zz 111 0 00 1 0 1 11111 1 100 00 nnnnn ttttt", "=Xd Sn", C_LOAD, load_ordered, NULL},
-    {"LDADD, LDCLR, ...", "zz 111 0 00 A R 1 mmmmm 0 ooo 00 nnnnn ttttt", "=Xd Xm Sn", C_STORE, load_and_modify, NULL},
+    {"STXR, STLXR", "zz 001000 0 0 0 mmmmm o 11111 nnnnn ttttt", "Xd =Xm Sn", TIMING_store, store_exclusive, NULL},
+    {"LDXR, LDAXR", "zz 001000 0 1 0 11111 o 11111 nnnnn ttttt", "=Xd Sn", TIMING_load, load_exclusive, NULL},
+    {"STXP, STLXP", "1z 001000 0 0 1 mmmmm o aaaaa nnnnn ttttt", "Xd Xa =Xm Sn", TIMING_store, store_exclusive_pair, NULL},
+    {"LDXP, LDAXP", "1z 001000 0 1 1 11111 o aaaaa nnnnn ttttt", "=Xd =Xa Sn", TIMING_load, load_exclusive_pair, NULL},
+    {"STLR, STLLR", "zz 001000 1 0 0 11111 o 11111 nnnnn ttttt", "Xd Sn", TIMING_store, store_ordered, NULL},
+    {"LDAR, LDLAR", "zz 001000 1 1 0 11111 o 11111 nnnnn ttttt", "=Xd Sn", TIMING_load, load_ordered, NULL},
+    {"CAS", "zz 001000 1 L 1 mmmmm o 11111 nnnnn ttttt", "Xd +Xm Sn", TIMING_store, compare_and_swap, NULL},
+    {"SWP", "zz 111 0 00 A R 1 mmmmm 1 000 00 nnnnn ttttt", "=Xd Xm Sn", TIMING_store, swap, NULL},
+    {"LDAPR", "zz 111 0 00 1 0 1 11111 1 100 00 nnnnn ttttt", "=Xd Sn", TIMING_load, load_ordered, NULL},
+    {"LDADD, LDCLR, ...", "zz 111 0 00 A R 1 mmmmm 0 ooo 00 nnnnn ttttt", "=Xd Xm Sn", TIMING_store, load_and_modify, NULL},
     {0}};

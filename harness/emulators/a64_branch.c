@@ -79,14 +79,8 @@ static OP(nothing)
 
 static OP(svc)
 {
-    if (!c->system_call || c->system_call(c))
-        return a64_stopped(c, i, A64_SYSCALL);
+    c->x[0] = (uint64_t)a64_system_call(c);
     return i + 1;
-}
-
-static OP(brk)
-{
-    return a64_stopped(c, i, A64_BREAK);
 }
 
 static OP(clrex)
@@ -138,7 +132,7 @@ static OP(msr)
     case FPCR: a64_set_fpcr(c, (uint32_t)value); return i + 1;
     case FPSR: a64_set_fpsr(c, (uint32_t)value); return i + 1;
     case TPIDR_EL0: c->tpidr = value; return i + 1;
-    default: return a64_stopped(c, i, A64_ILLEGAL);
+    default: a64_illegal(c, i);
     }
 }
 
@@ -146,7 +140,7 @@ static OP(dc_zva)
 {
     c->address = c->x[i->d] & ~63ULL;
     c->bytes = 64;
-    memset((void *)c->address, 0, 64);
+    memset(guest_host(c->address), 0, 64);
     return i + 1;
 }
 
@@ -159,29 +153,28 @@ static OP(ic_ivau)
 }
 
 const struct row a64_branch_rows[] = {
-    {"B.cond", "0101010 0 iiiiiiiiiiiiiiiiiii 0 cccc", "F", C_BRANCH, b_cond, branch19},
-    {"B", "0 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", "", C_BRANCH, b, branch26},
-    {"BL", "1 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", "", C_BRANCH, bl, branch26},
-    {"CBZ", "0 011010 0 iiiiiiiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, cbz_w, branch19},
-    {"CBZ", "1 011010 0 iiiiiiiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, cbz_x, branch19},
-    {"CBNZ", "0 011010 1 iiiiiiiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, cbnz_w, branch19},
-    {"CBNZ", "1 011010 1 iiiiiiiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, cbnz_x, branch19},
-    {"TBZ", "b 011011 0 bbbbb iiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, tbz, branch14},
-    {"TBNZ", "b 011011 1 bbbbb iiiiiiiiiiiiii ttttt", "Xd", C_BRANCH, tbnz, branch14},
-    {"BR", "1101011 0000 11111 000000 nnnnn 00000", "Xn", C_BRANCH, br, NULL},
-    {"BLR", "1101011 0001 11111 000000 nnnnn 00000", "Xn", C_BRANCH, blr, NULL},
-    {"RET", "1101011 0010 11111 000000 nnnnn 00000", "Xn", C_BRANCH, br, NULL},
-    {"SVC", "11010100 000 iiiiiiiiiiiiiiii 000 01", "", C_NONE, svc, NULL},
-    {"BRK", "11010100 001 iiiiiiiiiiiiiiii 000 00", "", C_NONE, brk, NULL},
+    {"B.cond", "0101010 0 iiiiiiiiiiiiiiiiiii 0 cccc", "F", TIMING_branch, b_cond, branch19},
+    {"B", "0 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", "", TIMING_branch, b, branch26},
+    {"BL", "1 00101 iiiiiiiiiiiiiiiiiiiiiiiiii", "", TIMING_branch, bl, branch26},
+    {"CBZ", "0 011010 0 iiiiiiiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, cbz_w, branch19},
+    {"CBZ", "1 011010 0 iiiiiiiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, cbz_x, branch19},
+    {"CBNZ", "0 011010 1 iiiiiiiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, cbnz_w, branch19},
+    {"CBNZ", "1 011010 1 iiiiiiiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, cbnz_x, branch19},
+    {"TBZ", "b 011011 0 bbbbb iiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, tbz, branch14},
+    {"TBNZ", "b 011011 1 bbbbb iiiiiiiiiiiiii ttttt", "Xd", TIMING_branch, tbnz, branch14},
+    {"BR", "1101011 0000 11111 000000 nnnnn 00000", "Xn", TIMING_branch, br, NULL},
+    {"BLR", "1101011 0001 11111 000000 nnnnn 00000", "Xn", TIMING_branch, blr, NULL},
+    {"RET", "1101011 0010 11111 000000 nnnnn 00000", "Xn", TIMING_branch, br, NULL},
+    {"SVC", "11010100 000 iiiiiiiiiiiiiiii 000 01", "", TIMING_system, svc, NULL},
     /* Hints (NOP, YIELD, BTI, PACIASP ...), barriers, system registers */
-    {"HINT", "1101010100 0 00 011 0010 mmmm ooo 11111", "", C_NONE, nothing, NULL},
-    {"CLREX", "1101010100 0 00 011 0011 mmmm 010 11111", "", C_NONE, clrex, NULL},
-    {"DSB", "1101010100 0 00 011 0011 mmmm 100 11111", "", C_NONE, nothing, NULL},
-    {"DMB", "1101010100 0 00 011 0011 mmmm 101 11111", "", C_NONE, nothing, NULL},
-    {"ISB", "1101010100 0 00 011 0011 mmmm 110 11111", "", C_NONE, nothing, NULL},
-    {"DC ZVA", "1101010100 0 01 011 0111 0100 001 ttttt", "Xd", C_STORE, dc_zva, NULL},
-    {"IC IVAU", "1101010100 0 01 011 0111 0101 001 ttttt", "Xd", C_NONE, ic_ivau, NULL},
-    {"DC (clean, invalidate)", "1101010100 0 01 011 0111 1ooo 001 ttttt", "Xd", C_NONE, nothing, NULL},
-    {"MRS", "1101010100 1 1o ooo CCCC mmmm ooo ttttt", "=Xd", C_ALU, mrs, NULL},
-    {"MSR (register)", "1101010100 0 1o ooo CCCC mmmm ooo ttttt", "Xd", C_ALU, msr, NULL},
+    {"HINT", "1101010100 0 00 011 0010 mmmm ooo 11111", "", TIMING_system, nothing, NULL},
+    {"CLREX", "1101010100 0 00 011 0011 mmmm 010 11111", "", TIMING_system, clrex, NULL},
+    {"DSB", "1101010100 0 00 011 0011 mmmm 100 11111", "", TIMING_system, nothing, NULL},
+    {"DMB", "1101010100 0 00 011 0011 mmmm 101 11111", "", TIMING_system, nothing, NULL},
+    {"ISB", "1101010100 0 00 011 0011 mmmm 110 11111", "", TIMING_system, nothing, NULL},
+    {"DC ZVA", "1101010100 0 01 011 0111 0100 001 ttttt", "Xd", TIMING_store, dc_zva, NULL},
+    {"IC IVAU", "1101010100 0 01 011 0111 0101 001 ttttt", "Xd", TIMING_system, ic_ivau, NULL},
+    {"DC (clean, invalidate)", "1101010100 0 01 011 0111 1ooo 001 ttttt", "Xd", TIMING_system, nothing, NULL},
+    {"MRS", "1101010100 1 1o ooo CCCC mmmm ooo ttttt", "=Xd", TIMING_alu, mrs, NULL},
+    {"MSR (register)", "1101010100 0 1o ooo CCCC mmmm ooo ttttt", "Xd", TIMING_alu, msr, NULL},
     {0}};

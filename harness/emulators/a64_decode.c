@@ -1,15 +1,7 @@
-/* Decoding: table rows into masks, code words into handlers; and the loop that runs them. */
+/* Decoding: table rows into masks, code words into handlers and into what the timing model needs. */
 #include "a64.h"
 
 #include <sys/mman.h>
-
-const char *const a64_class_names[C_CLASSES] = {
-    "none", "alu", "alu_shift", "mul", "div", "branch", "load", "store", "prefetch",
-    "load_vector", "load_pair_vector", "load_1", "load_2", "load_3", "load_4", "load_lane", "store_vector",
-    "store_pair_vector", "store_1", "store_2", "store_3", "store_4",
-    "fp_add", "fp_mul", "fp_fma", "fp_div", "fp_sqrt", "fp_compare", "fp_convert", "fp_move", "to_vector",
-    "from_vector", "simd_fadd", "simd_fmul", "simd_fma", "simd_fdiv", "simd_fp_misc", "simd_alu", "simd_shift",
-    "simd_mul", "simd_dot", "simd_permute", "simd_reduce"};
 
 static const struct row *const tables[] = {
     a64_integer_rows, a64_branch_rows, a64_memory_rows, a64_atomic_rows, a64_simd_memory_rows, a64_fp_rows,
@@ -72,25 +64,42 @@ static uint8_t *field(struct insn *i, char letter)
     return letter == 'd' ? &i->d : letter == 'n' ? &i->n : letter == 'm' ? &i->m : &i->a;
 }
 
-/* Give registers their places and note what is read and written. */
+uint8_t a64_timed_x(uint8_t place)
+{
+    return place < ZERO ? (uint8_t)(TIMED_X + place) : place == SP ? TIMED_SP : 0;
+}
+
+/* Add a resource to the first free of `room` spans. */
+static void note(struct timing_span *spans, int room, uint8_t resource)
+{
+    for (int k = 0; k < room && resource; k++)
+        if (!spans[k].count) {
+            spans[k] = (struct timing_span){resource, 1};
+            return;
+        }
+}
+
+/* Give registers their places and note what is read and written. A base that is written back is no result of the load. */
 static void bind_operands(struct insn *i, const char *text)
 {
     while (*text) {
         int written = *text == '=' || *text == '+', updated = *text == '+';
         char bank = text[written];
-        uint8_t place = FLAGS;
+        uint8_t resource = TIMED_FLAGS;
         if (bank != 'F') {
             uint8_t *number = field(i, text[written + 1]);
             if (*number == 31 && bank == 'X')
                 *number = written ? SINK : ZERO;
             else if (*number == 31 && bank == 'S')
                 *number = SP;
-            place = (uint8_t)(bank == 'V' ? VECTORS + *number : *number);
+            resource = bank == 'V' ? (uint8_t)(TIMED_V + *number) : a64_timed_x(*number);
         }
         if (!written || updated)
-            i->reads[i->read_count++] = place;
-        if (written)
-            i->writes[i->write_count++] = place;
+            note(i->timing.source, 4, resource);
+        if (updated && bank == 'S')
+            i->updates = resource;
+        else if (written)
+            note(i->timing.target, 2, resource);
         while (*text && *text != ' ')
             text++;
         while (*text == ' ')
@@ -98,34 +107,49 @@ static void bind_operands(struct insn *i, const char *text)
     }
 }
 
-const struct insn *a64_stopped(struct a64 *c, const struct insn *i, enum a64_stop why)
+static enum kind kind_of(const struct row *row)
 {
-    c->stop = why;
-    c->stopped_at = i->pc;
-    return NULL;
+    switch (row->class) {
+    case TIMING_load: case TIMING_fload: case TIMING_vload: case TIMING_vload_pair: case TIMING_vload_lane:
+    case TIMING_vload_segment: return LOADS;
+    case TIMING_store: case TIMING_fstore: case TIMING_vstore: case TIMING_vstore_pair: case TIMING_vstore_lane:
+    case TIMING_vstore_segment: return STORES;
+    case TIMING_prefetch: return PREFETCHES;
+    case TIMING_branch: return strncmp(row->operands, "F", 1) && strncmp(row->operands, "Xd", 2) ? JUMPS : BRANCHES;
+    default: return COMPUTES;
+    }
 }
 
-static OP(returned)
+const char *a64_mnemonic(uint32_t word)
 {
-    return a64_stopped(c, i, A64_RETURNED);
+    const struct row *row = find_row(word);
+    return row ? row->name : NULL;
+}
+
+void a64_illegal(struct a64 *c, const struct insn *i)
+{
+    c->at = i;
+    guest_fails("illegal", "%s", "");
 }
 
 static OP(illegal)
 {
-    return a64_stopped(c, i, A64_ILLEGAL);
+    a64_illegal(c, i);
 }
 
 static OP(decode)
 {
     struct insn *here = (struct insn *)i; /* entries of a code region are ours to fill in */
     uint32_t word;
-    memcpy(&word, (const void *)i->pc, 4);
+    memcpy(&word, guest_host(i->pc), 4);
     const struct row *row = find_row(word);
-    *here = (struct insn){.run = illegal, .pc = i->pc, .word = word, .name = "unknown"};
+    *here = (struct insn){.run = illegal, .pc = i->pc, .word = word};
     here->d = word & 31, here->n = word >> 5 & 31, here->a = word >> 10 & 31, here->m = word >> 16 & 31;
     if (row) {
         here->name = row->name;
-        here->class = (uint8_t)row->class;
+        here->timing.class = (uint8_t)row->class;
+        here->timing.count = 1;
+        here->kind = (uint8_t)kind_of(row);
         here->run = row->run;
         if (row->prepare)
             row->prepare(here);
@@ -134,20 +158,17 @@ static OP(decode)
     return here->run(c, here);
 }
 
-int a64_add_code(struct a64 *c, uint64_t low, uint64_t high)
+void a64_add_code(struct a64 *c, uint64_t low, uint64_t high)
 {
-    if (c->codes == MAX_CODE)
-        return -1;
-    size_t words = (high - low) / 4 + 1;
-    struct insn *insns = mmap(NULL, words * sizeof *insns, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (insns == MAP_FAILED)
-        return -1;
+    size_t room = ((high - low) / 4 + 1) * sizeof(struct insn);
+    struct insn *insns = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (c->codes == MAX_CODE || insns == MAP_FAILED)
+        guest_fails("load", "more than %d ranges of code, or no memory for them", MAX_CODE);
     c->code[c->codes++] = (struct code){low, high, insns};
     a64_forget_code(c, low, high);
-    return 0;
 }
 
-/* Decode anew what lies in [low, high): it was written to. */
+/* Decode anew what lies in [low, high). */
 void a64_forget_code(struct a64 *c, uint64_t low, uint64_t high)
 {
     for (int k = 0; k < c->codes; k++)
@@ -158,37 +179,8 @@ void a64_forget_code(struct a64 *c, uint64_t low, uint64_t high)
 
 const struct insn *a64_jump(struct a64 *c, uint64_t pc)
 {
-    static struct insn end = {.run = returned, .pc = 0, .name = "return"};
     for (int k = 0; k < c->codes; k++)
         if (pc - c->code[k].low < c->code[k].high - c->code[k].low && !(pc & 3))
             return &c->code[k].insns[(pc - c->code[k].low) / 4];
-    if (pc == 0)
-        return &end;
-    c->stop = A64_BAD_JUMP;
-    c->stopped_at = pc;
-    return NULL;
-}
-
-void a64_reset(struct a64 *c)
-{
-    memset(c->x, 0, sizeof c->x);
-    memset(c->v_, 0, sizeof c->v_);
-    c->n = c->z = c->c = c->v = 0;
-    a64_set_fpcr(c, 0);
-    a64_set_fpsr(c, 0);
-}
-
-/* Call a guest function whose arguments are in place; returns x0. `stop` says how it ended. */
-uint64_t a64_call(struct a64 *c, uint64_t entry, uint64_t stack)
-{
-    uint64_t count = 0;
-    c->x[SP] = stack;
-    c->x[30] = 0;
-    c->stop = A64_RUNNING;
-    for (const struct insn *i = a64_jump(c, entry); i; count++) {
-        c->at = i;
-        i = i->run(c, i);
-    }
-    c->count += count;
-    return c->x[0];
+    guest_fails("fault", "address 0x%llx, where there is no code", (unsigned long long)pc);
 }

@@ -28,8 +28,7 @@ static double special(struct a64 *c, double x, int exponent_bits)
     return from_d(quiet);
 }
 
-/* x is a value of the format with these field widths, widened to double (which keeps every one exactly). */
-double a64_estimate(struct a64 *c, double x, int exponent_bits, int fraction_bits, int square_root)
+static double estimate(struct a64 *c, double x, int exponent_bits, int fraction_bits, int square_root)
 {
     int bias = (1 << (exponent_bits - 1)) - 1, exponent;
     if (x != x)
@@ -60,4 +59,13 @@ double a64_estimate(struct a64 *c, double x, int exponent_bits, int fraction_bit
         return sign * (to_infinity ? __builtin_inf() : largest);
     }
     return sign * __builtin_ldexp(recip_estimate(scaled) / 256.0, -exponent);
+}
+
+/* x is a value of the format with these field widths, widened to double (which keeps every one exactly). */
+double a64_estimate(struct a64 *c, double x, int exponent_bits, int fraction_bits, int square_root)
+{
+    uint32_t hidden = a64_hide_flags();
+    double r = estimate(c, x, exponent_bits, fraction_bits, square_root);
+    a64_show_flags(hidden);
+    return r;
 }

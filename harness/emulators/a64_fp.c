@@ -39,6 +39,16 @@ void a64_set_fpsr(struct a64 *c, uint32_t value)
     set_mxcsr(get_mxcsr() & ~(uint32_t)MXCSR_FLAGS);
 }
 
+uint32_t a64_hide_flags(void)
+{
+    return get_mxcsr();
+}
+
+void a64_show_flags(uint32_t hidden)
+{
+    set_mxcsr(hidden);
+}
+
 /* Round to an integral value; `exact` raises inexact (FRINTX). NaN is the caller's. */
 double a64_round(struct a64 *c, double x, enum rounding how, int exact)
 {
@@ -64,15 +74,17 @@ uint64_t a64_to_integer(struct a64 *c, double x, enum rounding how, int is_unsig
         c->fpsr |= IOC;
         return 0;
     }
-    x = fraction ? __builtin_ldexp(x, fraction) : x;
-    double r = a64_round(c, x, how, 0);
-    if (r >= limit || r < least) {
+    uint32_t hidden = a64_hide_flags();
+    double scaled = __builtin_ldexp(x, fraction), r = a64_round(c, scaled, how, 0);
+    int outside = r >= limit || r < least, inexact = r != scaled;
+    uint64_t value = outside ? 0 : is_unsigned ? (uint64_t)r : (uint64_t)(int64_t)r;
+    a64_show_flags(hidden);
+    if (outside) {
         c->fpsr |= IOC;
-        return r > 0 ? (is_unsigned ? mask : mask >> 1) : is_unsigned ? 0 : (mask >> 1) + 1;
+        return x > 0 ? (is_unsigned ? mask : mask >> 1) : is_unsigned ? 0 : (mask >> 1) + 1;
     }
-    if (r != x)
-        c->fpsr |= IXC;
-    return (is_unsigned ? (uint64_t)r : (uint64_t)(int64_t)r) & mask;
+    c->fpsr |= inexact ? IXC : 0;
+    return value & mask;
 }
 
 float a64_narrow(struct a64 *c, double x)
@@ -90,9 +102,9 @@ double a64_widen(struct a64 *c, float x)
 #define SCALAR_H(value) put(c, i->d, (union vreg){.h = {(value)}}, 2)
 
 /* Operations of one, two and three registers, in both precisions. */
-#define UNARY(name, s, d)                                                                                             \
-    static OP(name##_s) { float x = VN.f[0]; SCALAR_S(s); return i + 1; }                                             \
-    static OP(name##_d) { double x = VN.g[0]; SCALAR_D(d); return i + 1; }
+#define UNARY(name, single, twice)                                                                                             \
+    static OP(name##_s) { float x = VN.f[0]; SCALAR_S(single); return i + 1; }                                             \
+    static OP(name##_d) { double x = VN.g[0]; SCALAR_D(twice); return i + 1; }
 #define BINARY(name, function)                                                                                               \
     static OP(name##_s) { SCALAR_S(function##_s(c, VN.f[0], VM.f[0])); return i + 1; }                                       \
     static OP(name##_d) { SCALAR_D(function##_d(c, VN.g[0], VM.g[0])); return i + 1; }
@@ -199,7 +211,7 @@ static OP(fmov_to_high) { VD.d[1] = c->x[i->n]; return i + 1; }
 #define WIDTH (bits(i, 31, 31) ? 64 : 32)
 /* FCVT{N,P,M,Z}{S,U}: rounding in bits 20:19; FCVTA by opcode 100 and 101. */
 #define FCVT_MODE (bits(i, 18, 18) ? TIES_AWAY : (enum rounding)bits(i, 20, 19))
-#define TO_INTEGER(x, mode, fraction) c->x[i->d] = a64_to_integer(c, x, mode, bits(i, 16, 16), WIDTH, fraction)
+#define TO_INTEGER(value, mode, fraction) c->x[i->d] = a64_to_integer(c, value, mode, bits(i, 16, 16), WIDTH, fraction)
 #define SOURCE_IS_UNSIGNED bits(i, 16, 16)
 #define FROM_INTEGER(T)                                                                                               \
     (WIDTH == 64 ? (SOURCE_IS_UNSIGNED ? (T)c->x[i->n] : (T)(int64_t)c->x[i->n])                                      \
@@ -220,49 +232,49 @@ static OP(cvtf_fixed_d) { SCALAR_D(__builtin_ldexp(FROM_INTEGER(double), -FRACTI
 
 const struct row a64_fp_rows[] = {
     /* 1 source */
-    ROWS("FMOV (register)", "00011110", "1 000000 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fmov),
-    ROWS("FABS (scalar)", "00011110", "1 000001 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fabs_),
-    ROWS("FNEG (scalar)", "00011110", "1 000010 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fneg),
-    ROWS("FSQRT (scalar)", "00011110", "1 000011 10000 nnnnn ddddd", "=Vd Vn", C_FP_SQRT, fsqrt),
-    {"FCVT", "00011110 00 1 000101 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_s_to_d, NULL},
-    {"FCVT", "00011110 00 1 000111 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_s_to_h, NULL},
-    {"FCVT", "00011110 01 1 000100 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_d_to_s, NULL},
-    {"FCVT", "00011110 01 1 000111 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_d_to_h, NULL},
-    {"FCVT", "00011110 11 1 000100 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_h_to_s, NULL},
-    {"FCVT", "00011110 11 1 000101 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, fcvt_h_to_d, NULL},
-    ROWS("FRINT (scalar)", "00011110", "1 001ooo 10000 nnnnn ddddd", "=Vd Vn", C_FP_CONVERT, frint),
+    ROWS("FMOV (register)", "00011110", "1 000000 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fmov),
+    ROWS("FABS (scalar)", "00011110", "1 000001 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fabs_),
+    ROWS("FNEG (scalar)", "00011110", "1 000010 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fneg),
+    ROWS("FSQRT (scalar)", "00011110", "1 000011 10000 nnnnn ddddd", "=Vd Vn", TIMING_fdiv, fsqrt),
+    {"FCVT", "00011110 00 1 000101 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_s_to_d, NULL},
+    {"FCVT", "00011110 00 1 000111 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_s_to_h, NULL},
+    {"FCVT", "00011110 01 1 000100 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_d_to_s, NULL},
+    {"FCVT", "00011110 01 1 000111 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_d_to_h, NULL},
+    {"FCVT", "00011110 11 1 000100 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_h_to_s, NULL},
+    {"FCVT", "00011110 11 1 000101 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fcvt_h_to_d, NULL},
+    ROWS("FRINT (scalar)", "00011110", "1 001ooo 10000 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, frint),
     /* 2 source */
-    ROWS("FMUL (scalar)", "00011110", "1 mmmmm 0000 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_MUL, fmul),
-    ROWS("FDIV (scalar)", "00011110", "1 mmmmm 0001 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_DIV, fdiv),
-    ROWS("FADD (scalar)", "00011110", "1 mmmmm 0010 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fadd),
-    ROWS("FSUB (scalar)", "00011110", "1 mmmmm 0011 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fsub),
-    ROWS("FMAX (scalar)", "00011110", "1 mmmmm 0100 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fmax_),
-    ROWS("FMIN (scalar)", "00011110", "1 mmmmm 0101 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fmin_),
-    ROWS("FMAXNM (scalar)", "00011110", "1 mmmmm 0110 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fmaxnm),
-    ROWS("FMINNM (scalar)", "00011110", "1 mmmmm 0111 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fminnm),
-    ROWS("FNMUL (scalar)", "00011110", "1 mmmmm 1000 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_MUL, fnmul),
+    ROWS("FMUL (scalar)", "00011110", "1 mmmmm 0000 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fmul, fmul),
+    ROWS("FDIV (scalar)", "00011110", "1 mmmmm 0001 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fdiv, fdiv),
+    ROWS("FADD (scalar)", "00011110", "1 mmmmm 0010 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fadd),
+    ROWS("FSUB (scalar)", "00011110", "1 mmmmm 0011 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fsub),
+    ROWS("FMAX (scalar)", "00011110", "1 mmmmm 0100 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fmax_),
+    ROWS("FMIN (scalar)", "00011110", "1 mmmmm 0101 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fmin_),
+    ROWS("FMAXNM (scalar)", "00011110", "1 mmmmm 0110 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fmaxnm),
+    ROWS("FMINNM (scalar)", "00011110", "1 mmmmm 0111 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fminnm),
+    ROWS("FNMUL (scalar)", "00011110", "1 mmmmm 1000 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fmul, fnmul),
     /* 3 source */
-    ROWS("FMADD", "00011111", "0 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fmadd),
-    ROWS("FMSUB", "00011111", "0 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fmsub),
-    ROWS("FNMADD", "00011111", "1 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fnmadd),
-    ROWS("FNMSUB", "00011111", "1 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fnmsub),
+    ROWS("FMADD", "00011111", "0 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fmadd),
+    ROWS("FMSUB", "00011111", "0 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fmsub),
+    ROWS("FNMADD", "00011111", "1 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fnmadd),
+    ROWS("FNMSUB", "00011111", "1 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fnmsub),
     /* Compare, conditional compare, conditional select, immediate */
-    ROWS("FCMP", "00011110", "1 mmmmm 00 1000 nnnnn e o 000", "=F Vn Vm", C_FP_COMPARE, fcmp),
-    {"FCCMP", "00011110 00 1 mmmmm cccc 01 nnnnn e ffff", "+F Vn Vm", C_FP_COMPARE, fcmp_s_if, NULL},
-    {"FCCMP", "00011110 01 1 mmmmm cccc 01 nnnnn e ffff", "+F Vn Vm", C_FP_COMPARE, fcmp_d_if, NULL},
-    ROWS("FCSEL", "00011110", "1 mmmmm cccc 11 nnnnn ddddd", "=Vd F Vn Vm", C_FP_MOVE, fcsel),
-    {"FMOV (immediate)", "00011110 00 1 iiiiiiii 100 00000 ddddd", "=Vd", C_FP_MOVE, fmov_imm, expand_s},
-    {"FMOV (immediate)", "00011110 01 1 iiiiiiii 100 00000 ddddd", "=Vd", C_FP_MOVE, fmov_imm, expand_d},
+    ROWS("FCMP", "00011110", "1 mmmmm 00 1000 nnnnn e o 000", "=F Vn Vm", TIMING_fadd, fcmp),
+    {"FCCMP", "00011110 00 1 mmmmm cccc 01 nnnnn e ffff", "+F Vn Vm", TIMING_fadd, fcmp_s_if, NULL},
+    {"FCCMP", "00011110 01 1 mmmmm cccc 01 nnnnn e ffff", "+F Vn Vm", TIMING_fadd, fcmp_d_if, NULL},
+    ROWS("FCSEL", "00011110", "1 mmmmm cccc 11 nnnnn ddddd", "=Vd F Vn Vm", TIMING_fmove, fcsel),
+    {"FMOV (immediate)", "00011110 00 1 iiiiiiii 100 00000 ddddd", "=Vd", TIMING_fmove, fmov_imm, expand_s},
+    {"FMOV (immediate)", "00011110 01 1 iiiiiiii 100 00000 ddddd", "=Vd", TIMING_fmove, fmov_imm, expand_d},
     /* Conversion between floating-point and integer */
-    {"FMOV (general)", "0 0011110 00 1 00 110 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fmov_from_s, NULL},
-    {"FMOV (general)", "0 0011110 00 1 00 111 000000 nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, fmov_to_s, NULL},
-    {"FMOV (general)", "1 0011110 01 1 00 110 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fmov_from_d, NULL},
-    {"FMOV (general)", "1 0011110 01 1 00 111 000000 nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, fmov_to_d, NULL},
-    {"FMOV (general)", "1 0011110 10 1 01 110 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fmov_from_high, NULL},
-    {"FMOV (general)", "1 0011110 10 1 01 111 000000 nnnnn ddddd", "+Vd Xn", C_TO_VECTOR, fmov_to_high, NULL},
-    ROWS("SCVTF, UCVTF", "f 0011110", "1 00 01u 000000 nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, cvtf),
-    ROWS("FCVTA{S,U}", "f 0011110", "1 00 10u 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fcvt_int),
-    ROWS("FCVT{N,P,M,Z}{S,U}", "f 0011110", "1 rr 00u 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fcvt_int),
-    ROWS("SCVTF, UCVTF (fixed)", "f 0011110", "0 00 01u ssssss nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, cvtf_fixed),
-    ROWS("FCVTZ{S,U} (fixed)", "f 0011110", "0 11 00u ssssss nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fcvt_fixed),
+    {"FMOV (general)", "0 0011110 00 1 00 110 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fmov_from_s, NULL},
+    {"FMOV (general)", "0 0011110 00 1 00 111 000000 nnnnn ddddd", "=Vd Xn", TIMING_vsplat, fmov_to_s, NULL},
+    {"FMOV (general)", "1 0011110 01 1 00 110 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fmov_from_d, NULL},
+    {"FMOV (general)", "1 0011110 01 1 00 111 000000 nnnnn ddddd", "=Vd Xn", TIMING_vsplat, fmov_to_d, NULL},
+    {"FMOV (general)", "1 0011110 10 1 01 110 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fmov_from_high, NULL},
+    {"FMOV (general)", "1 0011110 10 1 01 111 000000 nnnnn ddddd", "+Vd Xn", TIMING_vsplat, fmov_to_high, NULL},
+    ROWS("SCVTF, UCVTF", "f 0011110", "1 00 01u 000000 nnnnn ddddd", "=Vd Xn", TIMING_vsplat, cvtf),
+    ROWS("FCVTA{S,U}", "f 0011110", "1 00 10u 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fcvt_int),
+    ROWS("FCVT{N,P,M,Z}{S,U}", "f 0011110", "1 rr 00u 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fcvt_int),
+    ROWS("SCVTF, UCVTF (fixed)", "f 0011110", "0 00 01u ssssss nnnnn ddddd", "=Vd Xn", TIMING_vsplat, cvtf_fixed),
+    ROWS("FCVTZ{S,U} (fixed)", "f 0011110", "0 11 00u ssssss nnnnn ddddd", "=Xd Vn", TIMING_vextract, fcvt_fixed),
     {0}};

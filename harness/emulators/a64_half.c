@@ -162,6 +162,7 @@ static uint16_t min_h(struct a64 *c, uint16_t n, uint16_t m)
     static OP(name)                                                                                                   \
     {                                                                                                                 \
         union vreg d = VD, n = VN, m = VM, r = d;                                                                     \
+        (void)m;                                                                                                      \
         for (int k = 0; k < lanes(i, 2); k++)                                                                         \
             r.h[k] = f;                                                                                               \
         put_lanes(c, i, r, 2);                                                                                        \
@@ -233,29 +234,29 @@ static void expand_h(struct insn *i)
     {name, "0 1 0 11111 00 L mmmmm " opcode " H 0 nnnnn ddddd", operands, class, op, short_m}
 
 const struct row a64_half_rows[] = {
-    SAME("FMLA (vector, half)", "0", "0", "001", "+Vd Vn Vm", C_SIMD_FMA, fmla),
-    SAME("FMLS (vector, half)", "0", "1", "001", "+Vd Vn Vm", C_SIMD_FMA, fmls),
-    SAME("FADD (vector, half)", "0", "0", "010", "=Vd Vn Vm", C_SIMD_FADD, fadd),
-    SAME("FSUB (vector, half)", "0", "1", "010", "=Vd Vn Vm", C_SIMD_FADD, fsub),
-    SAME("FMAX (vector, half)", "0", "0", "110", "=Vd Vn Vm", C_SIMD_FADD, fmax_),
-    SAME("FMIN (vector, half)", "0", "1", "110", "=Vd Vn Vm", C_SIMD_FADD, fmin_),
-    SAME("FMUL (vector, half)", "1", "0", "011", "=Vd Vn Vm", C_SIMD_FMUL, fmul),
-    SAME("FDIV (vector, half)", "1", "0", "111", "=Vd Vn Vm", C_SIMD_FDIV, fdiv),
-    ELEMENT("FMLA (by element, half)", "0001", "+Vd Vn Vm", C_SIMD_FMA, fmla_element),
-    ELEMENT("FMLS (by element, half)", "0101", "+Vd Vn Vm", C_SIMD_FMA, fmls_element),
-    ELEMENT("FMUL (by element, half)", "1001", "=Vd Vn Vm", C_SIMD_FMUL, fmul_element),
-    {"FABS (vector, half)", "0 Q 0 01110 1 111100 01111 10 nnnnn ddddd", "=Vd Vn", C_SIMD_FP_MISC, fabs_, NULL},
-    {"FNEG (vector, half)", "0 Q 1 01110 1 111100 01111 10 nnnnn ddddd", "=Vd Vn", C_SIMD_FP_MISC, fneg, NULL},
-    {"FMOV (register, half)", "00011110 11 1 000000 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fmov_h, NULL},
-    {"FABS (half)", "00011110 11 1 000001 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fabs_h, NULL},
-    {"FNEG (half)", "00011110 11 1 000010 10000 nnnnn ddddd", "=Vd Vn", C_FP_MOVE, fneg_h, NULL},
-    {"FMUL (half)", "00011110 11 1 mmmmm 0000 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_MUL, fmul_h, NULL},
-    {"FDIV (half)", "00011110 11 1 mmmmm 0001 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_DIV, fdiv_h, NULL},
-    {"FADD (half)", "00011110 11 1 mmmmm 0010 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fadd_h, NULL},
-    {"FSUB (half)", "00011110 11 1 mmmmm 0011 10 nnnnn ddddd", "=Vd Vn Vm", C_FP_ADD, fsub_h, NULL},
-    {"FMADD (half)", "00011111 11 0 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fmadd_h, NULL},
-    {"FMSUB (half)", "00011111 11 0 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", C_FP_FMA, fmsub_h, NULL},
-    {"FMOV (immediate, half)", "00011110 11 1 iiiiiiii 100 00000 ddddd", "=Vd", C_FP_MOVE, fmov_imm_h, expand_h},
-    {"FMOV (general, half)", "f 0011110 11 1 00 110 000000 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, fmov_from_h, NULL},
-    {"FMOV (general, half)", "f 0011110 11 1 00 111 000000 nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, fmov_to_h, NULL},
+    SAME("FMLA (vector, half)", "0", "0", "001", "+Vd Vn Vm", TIMING_vfma, fmla),
+    SAME("FMLS (vector, half)", "0", "1", "001", "+Vd Vn Vm", TIMING_vfma, fmls),
+    SAME("FADD (vector, half)", "0", "0", "010", "=Vd Vn Vm", TIMING_vfadd, fadd),
+    SAME("FSUB (vector, half)", "0", "1", "010", "=Vd Vn Vm", TIMING_vfadd, fsub),
+    SAME("FMAX (vector, half)", "0", "0", "110", "=Vd Vn Vm", TIMING_vfadd, fmax_),
+    SAME("FMIN (vector, half)", "0", "1", "110", "=Vd Vn Vm", TIMING_vfadd, fmin_),
+    SAME("FMUL (vector, half)", "1", "0", "011", "=Vd Vn Vm", TIMING_vfmul, fmul),
+    SAME("FDIV (vector, half)", "1", "0", "111", "=Vd Vn Vm", TIMING_vfdiv, fdiv),
+    ELEMENT("FMLA (by element, half)", "0001", "+Vd Vn Vm", TIMING_vfma, fmla_element),
+    ELEMENT("FMLS (by element, half)", "0101", "+Vd Vn Vm", TIMING_vfma, fmls_element),
+    ELEMENT("FMUL (by element, half)", "1001", "=Vd Vn Vm", TIMING_vfmul, fmul_element),
+    {"FABS (vector, half)", "0 Q 0 01110 1 111100 01111 10 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fabs_, NULL},
+    {"FNEG (vector, half)", "0 Q 1 01110 1 111100 01111 10 nnnnn ddddd", "=Vd Vn", TIMING_vconvert, fneg, NULL},
+    {"FMOV (register, half)", "00011110 11 1 000000 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fmov_h, NULL},
+    {"FABS (half)", "00011110 11 1 000001 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fabs_h, NULL},
+    {"FNEG (half)", "00011110 11 1 000010 10000 nnnnn ddddd", "=Vd Vn", TIMING_fmove, fneg_h, NULL},
+    {"FMUL (half)", "00011110 11 1 mmmmm 0000 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fmul, fmul_h, NULL},
+    {"FDIV (half)", "00011110 11 1 mmmmm 0001 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fdiv, fdiv_h, NULL},
+    {"FADD (half)", "00011110 11 1 mmmmm 0010 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fadd_h, NULL},
+    {"FSUB (half)", "00011110 11 1 mmmmm 0011 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_fadd, fsub_h, NULL},
+    {"FMADD (half)", "00011111 11 0 mmmmm 0 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fmadd_h, NULL},
+    {"FMSUB (half)", "00011111 11 0 mmmmm 1 aaaaa nnnnn ddddd", "=Vd Vn Vm Va", TIMING_fma, fmsub_h, NULL},
+    {"FMOV (immediate, half)", "00011110 11 1 iiiiiiii 100 00000 ddddd", "=Vd", TIMING_fmove, fmov_imm_h, expand_h},
+    {"FMOV (general, half)", "f 0011110 11 1 00 110 000000 nnnnn ddddd", "=Xd Vn", TIMING_vextract, fmov_from_h, NULL},
+    {"FMOV (general, half)", "f 0011110 11 1 00 111 000000 nnnnn ddddd", "=Vd Xn", TIMING_vsplat, fmov_to_h, NULL},
     {0}};

@@ -25,6 +25,14 @@
         return i + 1;                                                                                                 \
     }
 
+#define LONG(name, statement)                                                                                         \
+    static OP(name)                                                                                                   \
+    {                                                                                                                 \
+        typedef uint64_t word;                                                                                        \
+        statement;                                                                                                    \
+        return i + 1;                                                                                                 \
+    }
+
 /* AddWithCarry() with flags, shared pseudocode of the manual. */
 #define ADD_FLAGS_TO(target, left, right, carry)                                                                      \
     do {                                                                                                              \
@@ -184,7 +192,7 @@ BOTH(csneg, RD = holds(c, bits(i, 15, 12)) ? RN : (word)-RM)
 BOTH(rbit, word r = 0; for (int k = 0; k < BITS; k++) r |= (RN >> k & 1) << (BITS - 1 - k); RD = r)
 BOTH(rev16, word r = 0; for (int k = 0; k < BITS; k += 16) r |= (word)__builtin_bswap16((uint16_t)(RN >> k)) << k; RD = r)
 BOTH(rev32, word r = 0; for (int k = 0; k < BITS; k += 32) r |= (word)__builtin_bswap32((uint32_t)(RN >> k)) << k; RD = r)
-BOTH(rev64, RD = __builtin_bswap64(RN))
+LONG(rev, RD = __builtin_bswap64(RN))
 BOTH(clz, RD = RN ? (word)__builtin_clzll(RN) - (64 - BITS) : BITS)
 BOTH(cls, word r = RN ^ (word)((sword)RN >> (BITS - 1)); RD = (r ? (word)__builtin_clzll(r) - (64 - BITS) : BITS) - 1)
 
@@ -197,13 +205,6 @@ BOTH(rorv, RD = SHIFT(RN, 3, RM % BITS))
 BOTH(madd, RD = (word)(RA + RN * RM))
 BOTH(msub, RD = (word)(RA - RN * RM))
 
-#define LONG(name, statement)                                                                                         \
-    static OP(name)                                                                                                   \
-    {                                                                                                                 \
-        typedef uint64_t word;                                                                                        \
-        statement;                                                                                                    \
-        return i + 1;                                                                                                 \
-    }
 #define S32(value) ((int64_t)(int32_t)(value))
 #define U32(value) ((uint64_t)(uint32_t)(value))
 LONG(smaddl, RD = RA + (uint64_t)(S32(RN) * S32(RM)))
@@ -219,84 +220,84 @@ LONG(umulh, RD = (uint64_t)((unsigned __int128)RN * RM >> 64))
 
 const struct row a64_integer_rows[] = {
     /* PC-relative addressing */
-    {"ADR", "0 ii 10000 iiiiiiiiiiiiiiiiiii ddddd", "=Xd", C_ALU, constant, page_relative},
-    {"ADRP", "1 ii 10000 iiiiiiiiiiiiiiiiiii ddddd", "=Xd", C_ALU, constant, page_relative},
+    {"ADR", "0 ii 10000 iiiiiiiiiiiiiiiiiii ddddd", "=Xd", TIMING_alu, constant, page_relative},
+    {"ADRP", "1 ii 10000 iiiiiiiiiiiiiiiiiii ddddd", "=Xd", TIMING_alu, constant, page_relative},
     /* Add/subtract (immediate) */
-    ROWS("ADD (immediate)", "00 100010 h iiiiiiiiiiii nnnnn ddddd", "=Sd Sn", C_ALU, add_imm, imm12),
-    ROWS("ADDS (immediate)", "01 100010 h iiiiiiiiiiii nnnnn ddddd", "=Xd =F Sn", C_ALU, adds_imm, imm12),
-    ROWS("SUB (immediate)", "10 100010 h iiiiiiiiiiii nnnnn ddddd", "=Sd Sn", C_ALU, sub_imm, imm12),
-    ROWS("SUBS (immediate)", "11 100010 h iiiiiiiiiiii nnnnn ddddd", "=Xd =F Sn", C_ALU, subs_imm, imm12),
+    ROWS("ADD (immediate)", "00 100010 h iiiiiiiiiiii nnnnn ddddd", "=Sd Sn", TIMING_alu, add_imm, imm12),
+    ROWS("ADDS (immediate)", "01 100010 h iiiiiiiiiiii nnnnn ddddd", "=Xd =F Sn", TIMING_alu, adds_imm, imm12),
+    ROWS("SUB (immediate)", "10 100010 h iiiiiiiiiiii nnnnn ddddd", "=Sd Sn", TIMING_alu, sub_imm, imm12),
+    ROWS("SUBS (immediate)", "11 100010 h iiiiiiiiiiii nnnnn ddddd", "=Xd =F Sn", TIMING_alu, subs_imm, imm12),
     /* Logical (immediate) */
-    ROWS("AND (immediate)", "00 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", C_ALU, and_imm, bit_mask),
-    ROWS("ORR (immediate)", "01 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", C_ALU, orr_imm, bit_mask),
-    ROWS("EOR (immediate)", "10 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", C_ALU, eor_imm, bit_mask),
-    ROWS("ANDS (immediate)", "11 100100 N rrrrrr ssssss nnnnn ddddd", "=Xd =F Xn", C_ALU, ands_imm, bit_mask),
+    ROWS("AND (immediate)", "00 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", TIMING_alu, and_imm, bit_mask),
+    ROWS("ORR (immediate)", "01 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", TIMING_alu, orr_imm, bit_mask),
+    ROWS("EOR (immediate)", "10 100100 N rrrrrr ssssss nnnnn ddddd", "=Sd Xn", TIMING_alu, eor_imm, bit_mask),
+    ROWS("ANDS (immediate)", "11 100100 N rrrrrr ssssss nnnnn ddddd", "=Xd =F Xn", TIMING_alu, ands_imm, bit_mask),
     /* Move wide (immediate) */
-    {"MOVN", "f 00 100101 hh iiiiiiiiiiiiiiii ddddd", "=Xd", C_ALU, constant, wide_imm},
-    {"MOVZ", "f 10 100101 hh iiiiiiiiiiiiiiii ddddd", "=Xd", C_ALU, constant, wide_imm},
-    ROWS("MOVK", "11 100101 hh iiiiiiiiiiiiiiii ddddd", "+Xd", C_ALU, movk, wide_imm),
+    {"MOVN", "f 00 100101 hh iiiiiiiiiiiiiiii ddddd", "=Xd", TIMING_alu, constant, wide_imm},
+    {"MOVZ", "f 10 100101 hh iiiiiiiiiiiiiiii ddddd", "=Xd", TIMING_alu, constant, wide_imm},
+    ROWS("MOVK", "11 100101 hh iiiiiiiiiiiiiiii ddddd", "+Xd", TIMING_alu, movk, wide_imm),
     /* Bitfield, extract */
-    ROWS("SBFM", "00 100110 N rrrrrr ssssss nnnnn ddddd", "=Xd Xn", C_ALU, sbfm, NULL),
-    ROWS("BFM", "01 100110 N rrrrrr ssssss nnnnn ddddd", "+Xd Xn", C_ALU_SHIFT, bfm, NULL),
-    ROWS("UBFM", "10 100110 N rrrrrr ssssss nnnnn ddddd", "=Xd Xn", C_ALU, ubfm, NULL),
-    ROWS("EXTR", "00 100111 N 0 mmmmm ssssss nnnnn ddddd", "=Xd Xn Xm", C_ALU_SHIFT, extr, NULL),
+    ROWS("SBFM", "00 100110 N rrrrrr ssssss nnnnn ddddd", "=Xd Xn", TIMING_alu, sbfm, NULL),
+    ROWS("BFM", "01 100110 N rrrrrr ssssss nnnnn ddddd", "+Xd Xn", TIMING_alu, bfm, NULL),
+    ROWS("UBFM", "10 100110 N rrrrrr ssssss nnnnn ddddd", "=Xd Xn", TIMING_alu, ubfm, NULL),
+    ROWS("EXTR", "00 100111 N 0 mmmmm ssssss nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, extr, NULL),
     /* Logical (shifted register) */
-    ROWS("AND (shifted register)", "00 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, and_reg, NULL),
-    ROWS("BIC (shifted register)", "00 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, bic_reg, NULL),
-    ROWS("ORR (shifted register)", "01 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, orr_reg, NULL),
-    ROWS("ORN (shifted register)", "01 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, orn_reg, NULL),
-    ROWS("EOR (shifted register)", "10 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, eor_reg, NULL),
-    ROWS("EON (shifted register)", "10 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU, eon_reg, NULL),
-    ROWS("ANDS (shifted register)", "11 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", C_ALU, ands_reg, NULL),
-    ROWS("BICS (shifted register)", "11 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", C_ALU, bics_reg, NULL),
+    ROWS("AND (shifted register)", "00 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, and_reg, NULL),
+    ROWS("BIC (shifted register)", "00 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, bic_reg, NULL),
+    ROWS("ORR (shifted register)", "01 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, orr_reg, NULL),
+    ROWS("ORN (shifted register)", "01 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, orn_reg, NULL),
+    ROWS("EOR (shifted register)", "10 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, eor_reg, NULL),
+    ROWS("EON (shifted register)", "10 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, eon_reg, NULL),
+    ROWS("ANDS (shifted register)", "11 01010 hh 0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", TIMING_alu, ands_reg, NULL),
+    ROWS("BICS (shifted register)", "11 01010 hh 1 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", TIMING_alu, bics_reg, NULL),
     /* Add/subtract (shifted register); without a shift it is a plain ALU operation */
-    ROWS("ADD (shifted register)", "00 01011 000 mmmmm 000000 nnnnn ddddd", "=Xd Xn Xm", C_ALU, add_reg, NULL),
-    ROWS("ADD (shifted register)", "00 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU_SHIFT, add_reg, NULL),
-    ROWS("ADDS (shifted register)", "01 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", C_ALU, adds_reg, NULL),
-    ROWS("SUB (shifted register)", "10 01011 000 mmmmm 000000 nnnnn ddddd", "=Xd Xn Xm", C_ALU, sub_reg, NULL),
-    ROWS("SUB (shifted register)", "10 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", C_ALU_SHIFT, sub_reg, NULL),
-    ROWS("SUBS (shifted register)", "11 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", C_ALU, subs_reg, NULL),
+    ROWS("ADD (shifted register)", "00 01011 000 mmmmm 000000 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, add_reg, NULL),
+    ROWS("ADD (shifted register)", "00 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, add_reg, NULL),
+    ROWS("ADDS (shifted register)", "01 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", TIMING_alu, adds_reg, NULL),
+    ROWS("SUB (shifted register)", "10 01011 000 mmmmm 000000 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, sub_reg, NULL),
+    ROWS("SUB (shifted register)", "10 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, sub_reg, NULL),
+    ROWS("SUBS (shifted register)", "11 01011 hh0 mmmmm iiiiii nnnnn ddddd", "=Xd =F Xn Xm", TIMING_alu, subs_reg, NULL),
     /* Add/subtract (extended register) */
-    ROWS("ADD (extended register)", "00 01011 001 mmmmm ooo iii nnnnn ddddd", "=Sd Sn Xm", C_ALU_SHIFT, add_ext, NULL),
-    ROWS("ADDS (extended register)", "01 01011 001 mmmmm ooo iii nnnnn ddddd", "=Xd =F Sn Xm", C_ALU_SHIFT, adds_ext, NULL),
-    ROWS("SUB (extended register)", "10 01011 001 mmmmm ooo iii nnnnn ddddd", "=Sd Sn Xm", C_ALU_SHIFT, sub_ext, NULL),
-    ROWS("SUBS (extended register)", "11 01011 001 mmmmm ooo iii nnnnn ddddd", "=Xd =F Sn Xm", C_ALU_SHIFT, subs_ext, NULL),
+    ROWS("ADD (extended register)", "00 01011 001 mmmmm ooo iii nnnnn ddddd", "=Sd Sn Xm", TIMING_alu, add_ext, NULL),
+    ROWS("ADDS (extended register)", "01 01011 001 mmmmm ooo iii nnnnn ddddd", "=Xd =F Sn Xm", TIMING_alu, adds_ext, NULL),
+    ROWS("SUB (extended register)", "10 01011 001 mmmmm ooo iii nnnnn ddddd", "=Sd Sn Xm", TIMING_alu, sub_ext, NULL),
+    ROWS("SUBS (extended register)", "11 01011 001 mmmmm ooo iii nnnnn ddddd", "=Xd =F Sn Xm", TIMING_alu, subs_ext, NULL),
     /* Add/subtract (with carry) */
-    ROWS("ADC", "00 11010000 mmmmm 000000 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, adc, NULL),
-    ROWS("ADCS", "01 11010000 mmmmm 000000 nnnnn ddddd", "=Xd +F Xn Xm", C_ALU, adcs, NULL),
-    ROWS("SBC", "10 11010000 mmmmm 000000 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, sbc, NULL),
-    ROWS("SBCS", "11 11010000 mmmmm 000000 nnnnn ddddd", "=Xd +F Xn Xm", C_ALU, sbcs, NULL),
+    ROWS("ADC", "00 11010000 mmmmm 000000 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, adc, NULL),
+    ROWS("ADCS", "01 11010000 mmmmm 000000 nnnnn ddddd", "=Xd +F Xn Xm", TIMING_alu, adcs, NULL),
+    ROWS("SBC", "10 11010000 mmmmm 000000 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, sbc, NULL),
+    ROWS("SBCS", "11 11010000 mmmmm 000000 nnnnn ddddd", "=Xd +F Xn Xm", TIMING_alu, sbcs, NULL),
     /* Conditional compare */
-    ROWS("CCMN (register)", "01 11010010 mmmmm cccc 00 nnnnn 0 ffff", "+F Xn Xm", C_ALU, ccmn_reg, NULL),
-    ROWS("CCMN (immediate)", "01 11010010 iiiii cccc 10 nnnnn 0 ffff", "+F Xn", C_ALU, ccmn_imm, NULL),
-    ROWS("CCMP (register)", "11 11010010 mmmmm cccc 00 nnnnn 0 ffff", "+F Xn Xm", C_ALU, ccmp_reg, NULL),
-    ROWS("CCMP (immediate)", "11 11010010 iiiii cccc 10 nnnnn 0 ffff", "+F Xn", C_ALU, ccmp_imm, NULL),
+    ROWS("CCMN (register)", "01 11010010 mmmmm cccc 00 nnnnn 0 ffff", "+F Xn Xm", TIMING_alu, ccmn_reg, NULL),
+    ROWS("CCMN (immediate)", "01 11010010 iiiii cccc 10 nnnnn 0 ffff", "+F Xn", TIMING_alu, ccmn_imm, NULL),
+    ROWS("CCMP (register)", "11 11010010 mmmmm cccc 00 nnnnn 0 ffff", "+F Xn Xm", TIMING_alu, ccmp_reg, NULL),
+    ROWS("CCMP (immediate)", "11 11010010 iiiii cccc 10 nnnnn 0 ffff", "+F Xn", TIMING_alu, ccmp_imm, NULL),
     /* Conditional select */
-    ROWS("CSEL", "00 11010100 mmmmm cccc 00 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, csel, NULL),
-    ROWS("CSINC", "00 11010100 mmmmm cccc 01 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, csinc, NULL),
-    ROWS("CSINV", "10 11010100 mmmmm cccc 00 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, csinv, NULL),
-    ROWS("CSNEG", "10 11010100 mmmmm cccc 01 nnnnn ddddd", "=Xd F Xn Xm", C_ALU, csneg, NULL),
+    ROWS("CSEL", "00 11010100 mmmmm cccc 00 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, csel, NULL),
+    ROWS("CSINC", "00 11010100 mmmmm cccc 01 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, csinc, NULL),
+    ROWS("CSINV", "10 11010100 mmmmm cccc 00 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, csinv, NULL),
+    ROWS("CSNEG", "10 11010100 mmmmm cccc 01 nnnnn ddddd", "=Xd F Xn Xm", TIMING_alu, csneg, NULL),
     /* Data-processing (1 source) */
-    ROWS("RBIT", "10 11010110 00000 000000 nnnnn ddddd", "=Xd Xn", C_ALU, rbit, NULL),
-    ROWS("REV16", "10 11010110 00000 000001 nnnnn ddddd", "=Xd Xn", C_ALU, rev16, NULL),
-    ROWS("REV32", "10 11010110 00000 000010 nnnnn ddddd", "=Xd Xn", C_ALU, rev32, NULL),
-    {"REV", "1 10 11010110 00000 000011 nnnnn ddddd", "=Xd Xn", C_ALU, rev64_x, NULL},
-    ROWS("CLZ", "10 11010110 00000 000100 nnnnn ddddd", "=Xd Xn", C_ALU, clz, NULL),
-    ROWS("CLS", "10 11010110 00000 000101 nnnnn ddddd", "=Xd Xn", C_ALU, cls, NULL),
+    ROWS("RBIT", "10 11010110 00000 000000 nnnnn ddddd", "=Xd Xn", TIMING_alu, rbit, NULL),
+    ROWS("REV16", "10 11010110 00000 000001 nnnnn ddddd", "=Xd Xn", TIMING_alu, rev16, NULL),
+    ROWS("REV32", "10 11010110 00000 000010 nnnnn ddddd", "=Xd Xn", TIMING_alu, rev32, NULL),
+    {"REV", "1 10 11010110 00000 000011 nnnnn ddddd", "=Xd Xn", TIMING_alu, rev, NULL},
+    ROWS("CLZ", "10 11010110 00000 000100 nnnnn ddddd", "=Xd Xn", TIMING_alu, clz, NULL),
+    ROWS("CLS", "10 11010110 00000 000101 nnnnn ddddd", "=Xd Xn", TIMING_alu, cls, NULL),
     /* Data-processing (2 source) */
-    ROWS("UDIV", "00 11010110 mmmmm 000010 nnnnn ddddd", "=Xd Xn Xm", C_DIV, udiv, NULL),
-    ROWS("SDIV", "00 11010110 mmmmm 000011 nnnnn ddddd", "=Xd Xn Xm", C_DIV, sdiv, NULL),
-    ROWS("LSLV", "00 11010110 mmmmm 001000 nnnnn ddddd", "=Xd Xn Xm", C_ALU, lslv, NULL),
-    ROWS("LSRV", "00 11010110 mmmmm 001001 nnnnn ddddd", "=Xd Xn Xm", C_ALU, lsrv, NULL),
-    ROWS("ASRV", "00 11010110 mmmmm 001010 nnnnn ddddd", "=Xd Xn Xm", C_ALU, asrv, NULL),
-    ROWS("RORV", "00 11010110 mmmmm 001011 nnnnn ddddd", "=Xd Xn Xm", C_ALU, rorv, NULL),
+    ROWS("UDIV", "00 11010110 mmmmm 000010 nnnnn ddddd", "=Xd Xn Xm", TIMING_div, udiv, NULL),
+    ROWS("SDIV", "00 11010110 mmmmm 000011 nnnnn ddddd", "=Xd Xn Xm", TIMING_div, sdiv, NULL),
+    ROWS("LSLV", "00 11010110 mmmmm 001000 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, lslv, NULL),
+    ROWS("LSRV", "00 11010110 mmmmm 001001 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, lsrv, NULL),
+    ROWS("ASRV", "00 11010110 mmmmm 001010 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, asrv, NULL),
+    ROWS("RORV", "00 11010110 mmmmm 001011 nnnnn ddddd", "=Xd Xn Xm", TIMING_alu, rorv, NULL),
     /* Data-processing (3 source) */
-    ROWS("MADD", "00 11011000 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, madd, NULL),
-    ROWS("MSUB", "00 11011000 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, msub, NULL),
-    {"SMADDL", "1 00 11011001 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, smaddl, NULL},
-    {"SMSUBL", "1 00 11011001 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, smsubl, NULL},
-    {"SMULH", "1 00 11011010 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm", C_MUL, smulh, NULL},
-    {"UMADDL", "1 00 11011101 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, umaddl, NULL},
-    {"UMSUBL", "1 00 11011101 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", C_MUL, umsubl, NULL},
-    {"UMULH", "1 00 11011110 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm", C_MUL, umulh, NULL},
+    ROWS("MADD", "00 11011000 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, madd, NULL),
+    ROWS("MSUB", "00 11011000 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, msub, NULL),
+    {"SMADDL", "1 00 11011001 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, smaddl, NULL},
+    {"SMSUBL", "1 00 11011001 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, smsubl, NULL},
+    {"SMULH", "1 00 11011010 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm", TIMING_mul, smulh, NULL},
+    {"UMADDL", "1 00 11011101 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, umaddl, NULL},
+    {"UMSUBL", "1 00 11011101 mmmmm 1 aaaaa nnnnn ddddd", "=Xd Xn Xm Xa", TIMING_mul, umsubl, NULL},
+    {"UMULH", "1 00 11011110 mmmmm 0 aaaaa nnnnn ddddd", "=Xd Xn Xm", TIMING_mul, umulh, NULL},
     {0}};

@@ -1,28 +1,28 @@
 /* Loads and stores of one register or a pair, general and vector: C4.1.96. */
 #include "a64.h"
 
-/* Note an access for faults and for the timing model. */
+/* Note an access for the timing model. */
 #define TOUCH(at, size) (c->address = (at), c->bytes = (size))
 
 /* NAME is `store` or `load`; T is the type in memory. Sign extension is in T, the destination's width in WORD. */
 #define LOAD(T, WORD)                                                                                                 \
     do {                                                                                                              \
         T value;                                                                                                      \
-        memcpy(&value, (const void *)a, sizeof value);                                                                \
+        memcpy(&value, guest_host(a), sizeof value);                                                                \
         c->x[i->d] = (WORD)value;                                                                                     \
     } while (0)
 #define STORE(T)                                                                                                      \
     do {                                                                                                              \
         T value = (T)c->x[i->d];                                                                                      \
-        memcpy((void *)a, &value, sizeof value);                                                                      \
+        memcpy(guest_host(a), &value, sizeof value);                                                                      \
     } while (0)
 #define LOAD_V(size)                                                                                                  \
     do {                                                                                                              \
         union vreg value = {.d = {0, 0}};                                                                             \
-        memcpy(&value, (const void *)a, size);                                                                        \
+        memcpy(&value, guest_host(a), size);                                                                        \
         c->v_[i->d] = value;                                                                                          \
     } while (0)
-#define STORE_V(size) memcpy((void *)a, &c->v_[i->d], size)
+#define STORE_V(size) memcpy(guest_host(a), &c->v_[i->d], size)
 
 /* Register offset: extended and shifted (C1.3.3). */
 static inline uint64_t index_of(const struct a64 *c, const struct insn *i)
@@ -93,33 +93,45 @@ MODES(str_h, 2, STORE_V(2))
 MODES(str_s, 4, STORE_V(4))
 MODES(str_d, 8, STORE_V(8))
 MODES(str_q, 16, STORE_V(16))
-MODES(prfm, 1, (void)a)
+
+/* PRFM has no write-back. */
+static OP(prfm_offset)
+{
+    TOUCH(c->x[i->n] + (uint64_t)i->imm, 1);
+    return i + 1;
+}
+
+static OP(prfm_register)
+{
+    TOUCH(c->x[i->n] + index_of(c, i), 1);
+    return i + 1;
+}
 
 /* Pairs: both values are read before either register is written. */
 #define LOAD_PAIR(T, WORD)                                                                                            \
     do {                                                                                                              \
         T pair[2];                                                                                                    \
-        memcpy(pair, (const void *)a, sizeof pair);                                                                   \
+        memcpy(pair, guest_host(a), sizeof pair);                                                                   \
         c->x[i->d] = (WORD)pair[0];                                                                                   \
         c->x[i->a] = (WORD)pair[1];                                                                                   \
     } while (0)
 #define STORE_PAIR(T)                                                                                                 \
     do {                                                                                                              \
         T pair[2] = {(T)c->x[i->d], (T)c->x[i->a]};                                                                   \
-        memcpy((void *)a, pair, sizeof pair);                                                                         \
+        memcpy(guest_host(a), pair, sizeof pair);                                                                         \
     } while (0)
 #define LOAD_PAIR_V(size)                                                                                             \
     do {                                                                                                              \
         union vreg one = {.d = {0, 0}}, two = {.d = {0, 0}};                                                          \
-        memcpy(&one, (const void *)a, size);                                                                          \
-        memcpy(&two, (const void *)(a + (size)), size);                                                               \
+        memcpy(&one, guest_host(a), size);                                                                          \
+        memcpy(&two, guest_host(a + (size)), size);                                                               \
         c->v_[i->d] = one;                                                                                            \
         c->v_[i->a] = two;                                                                                            \
     } while (0)
 #define STORE_PAIR_V(size)                                                                                            \
     do {                                                                                                              \
-        memcpy((void *)a, &c->v_[i->d], size);                                                                        \
-        memcpy((void *)(a + (size)), &c->v_[i->a], size);                                                             \
+        memcpy(guest_host(a), &c->v_[i->d], size);                                                                        \
+        memcpy(guest_host(a + (size)), &c->v_[i->a], size);                                                             \
     } while (0)
 
 MODES(stp_w, 8, STORE_PAIR(uint32_t))
@@ -186,50 +198,52 @@ static void literal(struct insn *i)
     {name, opc " 101 " v " 011 " l " iiiiiii aaaaa nnnnn ttttt", operands " +Sn", class, op##_pre, pair_scaled}
 
 const struct row a64_memory_rows[] = {
-    ROWS("STRB", "00", "0", "00", "Xd", C_STORE, strb),
-    ROWS("LDRB", "00", "0", "01", "=Xd", C_LOAD, ldrb),
-    ROWS("LDRSB", "00", "0", "10", "=Xd", C_LOAD, ldrsb_x),
-    ROWS("LDRSB", "00", "0", "11", "=Xd", C_LOAD, ldrsb_w),
-    ROWS("STRH", "01", "0", "00", "Xd", C_STORE, strh),
-    ROWS("LDRH", "01", "0", "01", "=Xd", C_LOAD, ldrh),
-    ROWS("LDRSH", "01", "0", "10", "=Xd", C_LOAD, ldrsh_x),
-    ROWS("LDRSH", "01", "0", "11", "=Xd", C_LOAD, ldrsh_w),
-    ROWS("STR", "10", "0", "00", "Xd", C_STORE, str_w),
-    ROWS("LDR", "10", "0", "01", "=Xd", C_LOAD, ldr_w),
-    ROWS("LDRSW", "10", "0", "10", "=Xd", C_LOAD, ldrsw),
-    ROWS("STR", "11", "0", "00", "Xd", C_STORE, str_x),
-    ROWS("LDR", "11", "0", "01", "=Xd", C_LOAD, ldr_x),
-    {"PRFM", "11 111 0 01 10 iiiiiiiiiiii nnnnn ttttt", "Sn", C_PREFETCH, prfm_offset, imm12_scaled},
-    {"PRFUM", "11 111 0 00 10 0 iiiiiiiii 00 nnnnn ttttt", "Sn", C_PREFETCH, prfm_offset, imm9},
-    {"PRFM", "11 111 0 00 10 1 mmmmm ooo S 10 nnnnn ttttt", "Sn Xm", C_PREFETCH, prfm_register, shift},
-    ROWS("STR (B)", "00", "1", "00", "Vd", C_STORE_VECTOR, str_b),
-    ROWS("LDR (B)", "00", "1", "01", "=Vd", C_LOAD_VECTOR, ldr_b),
-    ROWS("STR (Q)", "00", "1", "10", "Vd", C_STORE_VECTOR, str_q),
-    ROWS("LDR (Q)", "00", "1", "11", "=Vd", C_LOAD_VECTOR, ldr_q),
-    ROWS("STR (H)", "01", "1", "00", "Vd", C_STORE_VECTOR, str_h),
-    ROWS("LDR (H)", "01", "1", "01", "=Vd", C_LOAD_VECTOR, ldr_h),
-    ROWS("STR (S)", "10", "1", "00", "Vd", C_STORE_VECTOR, str_s),
-    ROWS("LDR (S)", "10", "1", "01", "=Vd", C_LOAD_VECTOR, ldr_s),
-    ROWS("STR (D)", "11", "1", "00", "Vd", C_STORE_VECTOR, str_d),
-    ROWS("LDR (D)", "11", "1", "01", "=Vd", C_LOAD_VECTOR, ldr_d),
+    ROWS("STRB", "00", "0", "00", "Xd", TIMING_store, strb),
+    ROWS("LDRB", "00", "0", "01", "=Xd", TIMING_load, ldrb),
+    ROWS("LDRSB", "00", "0", "10", "=Xd", TIMING_load, ldrsb_x),
+    ROWS("LDRSB", "00", "0", "11", "=Xd", TIMING_load, ldrsb_w),
+    ROWS("STRH", "01", "0", "00", "Xd", TIMING_store, strh),
+    ROWS("LDRH", "01", "0", "01", "=Xd", TIMING_load, ldrh),
+    ROWS("LDRSH", "01", "0", "10", "=Xd", TIMING_load, ldrsh_x),
+    ROWS("LDRSH", "01", "0", "11", "=Xd", TIMING_load, ldrsh_w),
+    ROWS("STR", "10", "0", "00", "Xd", TIMING_store, str_w),
+    ROWS("LDR", "10", "0", "01", "=Xd", TIMING_load, ldr_w),
+    ROWS("LDRSW", "10", "0", "10", "=Xd", TIMING_load, ldrsw),
+    ROWS("STR", "11", "0", "00", "Xd", TIMING_store, str_x),
+    ROWS("LDR", "11", "0", "01", "=Xd", TIMING_load, ldr_x),
+    {"PRFM", "11 111 0 01 10 iiiiiiiiiiii nnnnn ttttt", "Sn", TIMING_prefetch, prfm_offset, imm12_scaled},
+    {"PRFUM", "11 111 0 00 10 0 iiiiiiiii 00 nnnnn ttttt", "Sn", TIMING_prefetch, prfm_offset, imm9},
+    {"PRFM", "11 111 0 00 10 1 mmmmm ooo S 10 nnnnn ttttt", "Sn Xm", TIMING_prefetch, prfm_register, shift},
+    ROWS("STR (B)", "00", "1", "00", "Vd", TIMING_vstore, str_b),
+    ROWS("LDR (B)", "00", "1", "01", "=Vd", TIMING_vload, ldr_b),
+    ROWS("STR (Q)", "00", "1", "10", "Vd", TIMING_vstore, str_q),
+    ROWS("LDR (Q)", "00", "1", "11", "=Vd", TIMING_vload, ldr_q),
+    ROWS("STR (H)", "01", "1", "00", "Vd", TIMING_vstore, str_h),
+    ROWS("LDR (H)", "01", "1", "01", "=Vd", TIMING_vload, ldr_h),
+    ROWS("STR (S)", "10", "1", "00", "Vd", TIMING_vstore, str_s),
+    ROWS("LDR (S)", "10", "1", "01", "=Vd", TIMING_vload, ldr_s),
+    ROWS("STR (D)", "11", "1", "00", "Vd", TIMING_vstore, str_d),
+    ROWS("LDR (D)", "11", "1", "01", "=Vd", TIMING_vload, ldr_d),
     /* Literal */
-    {"LDR (literal)", "00 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", C_LOAD, ldr_w_offset, literal},
-    {"LDR (literal)", "01 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", C_LOAD, ldr_x_offset, literal},
-    {"LDRSW (literal)", "10 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", C_LOAD, ldrsw_offset, literal},
-    {"PRFM (literal)", "11 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "", C_PREFETCH, prfm_offset, literal},
-    {"LDR (literal, S)", "00 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", C_LOAD_VECTOR, ldr_s_offset, literal},
-    {"LDR (literal, D)", "01 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", C_LOAD_VECTOR, ldr_d_offset, literal},
-    {"LDR (literal, Q)", "10 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", C_LOAD_VECTOR, ldr_q_offset, literal},
+    {"LDR (literal)", "00 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", TIMING_load, ldr_w_offset, literal},
+    {"LDR (literal)", "01 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", TIMING_load, ldr_x_offset, literal},
+    {"LDRSW (literal)", "10 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "=Xd", TIMING_load, ldrsw_offset, literal},
+    {"PRFM (literal)", "11 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", "", TIMING_prefetch, prfm_offset, literal},
+    {"LDR (literal, S)", "00 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", TIMING_vload, ldr_s_offset, literal},
+    {"LDR (literal, D)", "01 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", TIMING_vload, ldr_d_offset, literal},
+    {"LDR (literal, Q)", "10 011 1 00 iiiiiiiiiiiiiiiiiii ttttt", "=Vd", TIMING_vload, ldr_q_offset, literal},
     /* Pairs */
-    PAIR_ROWS("STP", "00", "0", "0", "Xd Xa", C_STORE, stp_w),
-    PAIR_ROWS("LDP", "00", "0", "1", "=Xd =Xa", C_LOAD, ldp_w),
-    PAIR_ROWS("LDPSW", "01", "0", "1", "=Xd =Xa", C_LOAD, ldpsw),
-    PAIR_ROWS("STP", "10", "0", "0", "Xd Xa", C_STORE, stp_x),
-    PAIR_ROWS("LDP", "10", "0", "1", "=Xd =Xa", C_LOAD, ldp_x),
-    PAIR_ROWS("STP (S)", "00", "1", "0", "Vd Va", C_STORE_PAIR_VECTOR, stp_s),
-    PAIR_ROWS("LDP (S)", "00", "1", "1", "=Vd =Va", C_LOAD_PAIR_VECTOR, ldp_s),
-    PAIR_ROWS("STP (D)", "01", "1", "0", "Vd Va", C_STORE_PAIR_VECTOR, stp_d),
-    PAIR_ROWS("LDP (D)", "01", "1", "1", "=Vd =Va", C_LOAD_PAIR_VECTOR, ldp_d),
-    PAIR_ROWS("STP (Q)", "10", "1", "0", "Vd Va", C_STORE_PAIR_VECTOR, stp_q),
-    PAIR_ROWS("LDP (Q)", "10", "1", "1", "=Vd =Va", C_LOAD_PAIR_VECTOR, ldp_q),
+    PAIR_ROWS("STP", "00", "0", "0", "Xd Xa", TIMING_store, stp_w),
+    PAIR_ROWS("LDP", "00", "0", "1", "=Xd =Xa", TIMING_load, ldp_w),
+    {"LDPSW", "01 101 0 001 1 iiiiiii aaaaa nnnnn ttttt", "=Xd =Xa +Sn", TIMING_load, ldpsw_post, pair_scaled},
+    {"LDPSW", "01 101 0 010 1 iiiiiii aaaaa nnnnn ttttt", "=Xd =Xa Sn", TIMING_load, ldpsw_offset, pair_scaled},
+    {"LDPSW", "01 101 0 011 1 iiiiiii aaaaa nnnnn ttttt", "=Xd =Xa +Sn", TIMING_load, ldpsw_pre, pair_scaled},
+    PAIR_ROWS("STP", "10", "0", "0", "Xd Xa", TIMING_store, stp_x),
+    PAIR_ROWS("LDP", "10", "0", "1", "=Xd =Xa", TIMING_load, ldp_x),
+    PAIR_ROWS("STP (S)", "00", "1", "0", "Vd Va", TIMING_vstore_pair, stp_s),
+    PAIR_ROWS("LDP (S)", "00", "1", "1", "=Vd =Va", TIMING_vload_pair, ldp_s),
+    PAIR_ROWS("STP (D)", "01", "1", "0", "Vd Va", TIMING_vstore_pair, stp_d),
+    PAIR_ROWS("LDP (D)", "01", "1", "1", "=Vd =Va", TIMING_vload_pair, ldp_d),
+    PAIR_ROWS("STP (Q)", "10", "1", "0", "Vd Va", TIMING_vstore_pair, stp_q),
+    PAIR_ROWS("LDP (Q)", "10", "1", "1", "=Vd =Va", TIMING_vload_pair, ldp_q),
     {0}};

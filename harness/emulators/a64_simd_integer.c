@@ -75,7 +75,7 @@ SIGNED(sqrdmulh, r = SATURATED(((wide)n * m * 2 + ((wide)1 << (BITS - 1))) >> BI
 static inline wide shifted(wide n, int by, int rounded)
 {
     if (by >= 0)
-        return by > 64 ? (n ? n << 64 : 0) : n << by;
+        return by < 64 || !n ? n << by % 64 : n > 0 ? (wide)1 << 126 : -((wide)1 << 126); /* beyond every lane */
     by = -by > 100 ? 100 : -by;
     return rounded ? (n + ((wide)1 << (by - 1))) >> by : n >> by;
 }
@@ -102,6 +102,7 @@ UNSIGNED(cls, T x = (T)(n ^ (n >> (BITS - 1) ? (T)~(T)0 : 0)); r = (T)((x ? __bu
     static OP(name)                                                                                                   \
     {                                                                                                                 \
         union vreg n = VN, m = VM, d = VD, r;                                                                         \
+        (void)m;                                                                                                      \
         for (int k = 0; k < 2; k++)                                                                                   \
             r.d[k] = (expression);                                                                                    \
         put_lanes(c, i, r, 8);                                                                                        \
@@ -171,16 +172,16 @@ static OP(rev16) { return reverse(c, i, 2); }
 #define SIGNS_BOTH(name, opcode, class, op)                                                                           \
     SAME_BOTH("S" name, "0", opcode, class, s##op), SAME_BOTH("U" name, "1", opcode, class, u##op)
 #define LOGIC(name, u, size, operands, op)                                                                            \
-    {name, "0 Q " u " 01110 " size " 1 mmmmm 00011 1 nnnnn ddddd", operands, C_SIMD_ALU, op, NULL}
+    {name, "0 Q " u " 01110 " size " 1 mmmmm 00011 1 nnnnn ddddd", operands, TIMING_valu, op, NULL}
 #define MISC(name, u, opcode, op)                                                                                     \
-    {name, "0 Q " u " 01110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, op, NULL}
+    {name, "0 Q " u " 01110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, op, NULL}
 #define MISC_BOTH(name, u, opcode, op)                                                                                \
-    MISC(name, u, opcode, op), {name, "0 1 " u " 11110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, op, NULL}
+    MISC(name, u, opcode, op), {name, "0 1 " u " 11110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, op, NULL}
 
 const struct row a64_simd_integer_rows[] = {
-    SIGNS("HADD", "00000", C_SIMD_ALU, hadd),
-    SIGNS_BOTH("QADD", "00001", C_SIMD_ALU, qadd),
-    SIGNS("RHADD", "00010", C_SIMD_ALU, rhadd),
+    SIGNS("HADD", "00000", TIMING_valu, hadd),
+    SIGNS_BOTH("QADD", "00001", TIMING_valu, qadd),
+    SIGNS("RHADD", "00010", TIMING_valu, rhadd),
     LOGIC("AND (vector)", "0", "00", "=Vd Vn Vm", and),
     LOGIC("BIC (vector)", "0", "01", "=Vd Vn Vm", bic),
     LOGIC("ORR (vector)", "0", "10", "=Vd Vn Vm", orr),
@@ -189,39 +190,39 @@ const struct row a64_simd_integer_rows[] = {
     LOGIC("BSL", "1", "01", "+Vd Vn Vm", bsl),
     LOGIC("BIT", "1", "10", "+Vd Vn Vm", bit),
     LOGIC("BIF", "1", "11", "+Vd Vn Vm", bif),
-    SIGNS("HSUB", "00100", C_SIMD_ALU, hsub),
-    SIGNS_BOTH("QSUB", "00101", C_SIMD_ALU, qsub),
-    SAME_BOTH("CMGT (register)", "0", "00110", C_SIMD_ALU, cmgt),
-    SAME_BOTH("CMGE (register)", "0", "00111", C_SIMD_ALU, cmge),
-    SAME_BOTH("CMHI (register)", "1", "00110", C_SIMD_ALU, cmhi),
-    SAME_BOTH("CMHS (register)", "1", "00111", C_SIMD_ALU, cmhs),
-    SIGNS_BOTH("SHL", "01000", C_SIMD_SHIFT, shl),
-    SIGNS_BOTH("QSHL (register)", "01001", C_SIMD_SHIFT, qshl),
-    SIGNS_BOTH("RSHL", "01010", C_SIMD_SHIFT, rshl),
-    SIGNS_BOTH("QRSHL", "01011", C_SIMD_SHIFT, qrshl),
-    SIGNS("MAX", "01100", C_SIMD_ALU, max),
-    SIGNS("MIN", "01101", C_SIMD_ALU, min),
-    SIGNS("ABD", "01110", C_SIMD_ALU, abd),
-    VECTOR_ROW("SABA", "0", "01111", "+Vd Vn Vm", C_SIMD_ALU, saba),
-    VECTOR_ROW("UABA", "1", "01111", "+Vd Vn Vm", C_SIMD_ALU, uaba),
-    SAME_BOTH("ADD (vector)", "0", "10000", C_SIMD_ALU, add),
-    SAME_BOTH("SUB (vector)", "1", "10000", C_SIMD_ALU, sub),
-    SAME_BOTH("CMTST", "0", "10001", C_SIMD_ALU, cmtst),
-    SAME_BOTH("CMEQ (register)", "1", "10001", C_SIMD_ALU, cmeq),
-    VECTOR_ROW("MLA (vector)", "0", "10010", "+Vd Vn Vm", C_SIMD_MUL, mla),
-    VECTOR_ROW("MLS (vector)", "1", "10010", "+Vd Vn Vm", C_SIMD_MUL, mls),
-    SAME("MUL (vector)", "0", "10011", C_SIMD_MUL, mul),
-    {"PMUL", "0 Q 1 01110 00 1 mmmmm 10011 1 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_MUL, pmul, NULL},
-    SAME_BOTH("SQDMULH (vector)", "0", "10110", C_SIMD_MUL, sqdmulh),
-    SAME_BOTH("SQRDMULH (vector)", "1", "10110", C_SIMD_MUL, sqrdmulh),
+    SIGNS("HSUB", "00100", TIMING_valu, hsub),
+    SIGNS_BOTH("QSUB", "00101", TIMING_valu, qsub),
+    SAME_BOTH("CMGT (register)", "0", "00110", TIMING_valu, cmgt),
+    SAME_BOTH("CMGE (register)", "0", "00111", TIMING_valu, cmge),
+    SAME_BOTH("CMHI (register)", "1", "00110", TIMING_valu, cmhi),
+    SAME_BOTH("CMHS (register)", "1", "00111", TIMING_valu, cmhs),
+    SIGNS_BOTH("SHL", "01000", TIMING_vlogic, shl),
+    SIGNS_BOTH("QSHL (register)", "01001", TIMING_vlogic, qshl),
+    SIGNS_BOTH("RSHL", "01010", TIMING_vlogic, rshl),
+    SIGNS_BOTH("QRSHL", "01011", TIMING_vlogic, qrshl),
+    SIGNS("MAX", "01100", TIMING_valu, max),
+    SIGNS("MIN", "01101", TIMING_valu, min),
+    SIGNS("ABD", "01110", TIMING_valu, abd),
+    VECTOR_ROW("SABA", "0", "01111", "+Vd Vn Vm", TIMING_valu, saba),
+    VECTOR_ROW("UABA", "1", "01111", "+Vd Vn Vm", TIMING_valu, uaba),
+    SAME_BOTH("ADD (vector)", "0", "10000", TIMING_valu, add),
+    SAME_BOTH("SUB (vector)", "1", "10000", TIMING_valu, sub),
+    SAME_BOTH("CMTST", "0", "10001", TIMING_valu, cmtst),
+    SAME_BOTH("CMEQ (register)", "1", "10001", TIMING_valu, cmeq),
+    VECTOR_ROW("MLA (vector)", "0", "10010", "+Vd Vn Vm", TIMING_vmul, mla),
+    VECTOR_ROW("MLS (vector)", "1", "10010", "+Vd Vn Vm", TIMING_vmul, mls),
+    SAME("MUL (vector)", "0", "10011", TIMING_vmul, mul),
+    {"PMUL", "0 Q 1 01110 00 1 mmmmm 10011 1 nnnnn ddddd", "=Vd Vn Vm", TIMING_vmul, pmul, NULL},
+    SAME_BOTH("SQDMULH (vector)", "0", "10110", TIMING_vmul, sqdmulh),
+    SAME_BOTH("SQRDMULH (vector)", "1", "10110", TIMING_vmul, sqrdmulh),
     MISC("REV64", "0", "00000", rev64),
     MISC("REV32 (vector)", "1", "00000", rev32),
     MISC("REV16 (vector)", "0", "00001", rev16),
     MISC("CLS (vector)", "0", "00100", cls),
     MISC("CLZ (vector)", "1", "00100", clz),
-    {"CNT", "0 Q 0 01110 00 10000 00101 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, cnt, NULL},
-    {"NOT", "0 Q 1 01110 00 10000 00101 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, mvn, NULL},
-    {"RBIT (vector)", "0 Q 1 01110 01 10000 00101 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, rbit, NULL},
+    {"CNT", "0 Q 0 01110 00 10000 00101 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, cnt, NULL},
+    {"NOT", "0 Q 1 01110 00 10000 00101 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, mvn, NULL},
+    {"RBIT (vector)", "0 Q 1 01110 01 10000 00101 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, rbit, NULL},
     MISC_BOTH("SQABS", "0", "00111", sqabs),
     MISC_BOTH("SQNEG", "1", "00111", sqneg),
     MISC_BOTH("CMGT (zero)", "0", "01000", cmgt0),

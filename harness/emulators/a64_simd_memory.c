@@ -1,7 +1,7 @@
 /* Loads and stores of structures: LD1 to LD4, ST1 to ST4, replicating and single-lane forms (C4.1.96). */
 #include "a64.h"
 
-#define LOADS bits(i, 22, 22)
+#define LOADS_LIST bits(i, 22, 22)
 
 /* Post-index: Rm = 31 stands for the number of bytes transferred. */
 static inline void advance(struct a64 *c, const struct insn *i, uint64_t bytes)
@@ -19,12 +19,12 @@ static OP(consecutive)
     c->bytes = size * count;
     for (unsigned k = 0; k < count; k++, a += size) {
         union vreg *v = &c->v_[(i->d + k) & 31];
-        if (LOADS) {
+        if (LOADS_LIST) {
             union vreg r = {.d = {0, 0}};
-            memcpy(&r, (const void *)a, size);
+            memcpy(&r, guest_host(a), size);
             *v = r;
         } else {
-            memcpy((void *)a, v, size);
+            memcpy(guest_host(a), v, size);
         }
     }
     advance(c, i, size * count);
@@ -42,12 +42,12 @@ static OP(interleaved)
     memset(r, 0, sizeof r);
     for (unsigned at = 0; at < size; at += element)
         for (unsigned k = 0; k < count; k++, a += element) {
-            if (LOADS)
-                memcpy(r[k].b + at, (const void *)a, element);
+            if (LOADS_LIST)
+                memcpy(r[k].b + at, guest_host(a), element);
             else
-                memcpy((void *)a, c->v_[(i->d + k) & 31].b + at, element);
+                memcpy(guest_host(a), c->v_[(i->d + k) & 31].b + at, element);
         }
-    for (unsigned k = 0; LOADS && k < count; k++)
+    for (unsigned k = 0; LOADS_LIST && k < count; k++)
         c->v_[(i->d + k) & 31] = r[k];
     advance(c, i, size * count);
     return i + 1;
@@ -63,7 +63,7 @@ static OP(replicated)
     for (unsigned k = 0; k < count; k++, a += element) {
         union vreg r = {.d = {0, 0}};
         for (unsigned at = 0; at < size; at += element)
-            memcpy(r.b + at, (const void *)a, element);
+            memcpy(r.b + at, guest_host(a), element);
         c->v_[(i->d + k) & 31] = r;
     }
     advance(c, i, element * count);
@@ -85,34 +85,35 @@ static OP(single_lane)
     c->bytes = element * count;
     for (unsigned k = 0; k < count; k++, a += element) {
         uint8_t *lane = c->v_[(i->d + k) & 31].b + at;
-        if (LOADS)
-            memcpy(lane, (const void *)a, element);
+        if (LOADS_LIST)
+            memcpy(lane, guest_host(a), element);
         else
-            memcpy((void *)a, lane, element);
+            memcpy(guest_host(a), lane, element);
     }
     advance(c, i, element * count);
     return i + 1;
 }
 
-/* Note all registers of the list, and the address registers, for the timing model. */
+/* Note the registers of the list, which wraps from v31 to v0, and the address registers, for the timing model. */
 static void list(struct insn *i, int count, int keeps_lanes)
 {
+    struct timing_op *op = &i->timing;
+    int before_wrap = i->d + count > 32 ? 32 - i->d : count;
+    struct timing_span spans[2] = {{(uint8_t)(TIMED_V + i->d), (uint8_t)before_wrap},
+                                   {TIMED_V, (uint8_t)(count - before_wrap)}};
     i->imm = count;
     if (i->n == 31)
         i->n = SP;
-    for (int k = 0; k < count; k++) {
-        uint8_t v = (uint8_t)(VECTORS + ((i->d + k) & 31));
-        if (LOADS)
-            i->writes[i->write_count++] = v;
-        if (!LOADS || keeps_lanes)
-            i->reads[i->read_count++] = v;
-    }
-    i->reads[i->read_count++] = i->n;
-    if (bits(i, 23, 23)) {
-        i->writes[i->write_count++] = i->n;
-        if (bits(i, 20, 16) != 31)
-            i->reads[i->read_count++] = i->m;
-    }
+    if (LOADS_LIST)
+        memcpy(op->target, spans, sizeof spans);
+    if (!LOADS_LIST || keeps_lanes)
+        memcpy(op->source, spans, sizeof spans);
+    op->source[2] = (struct timing_span){a64_timed_x(i->n), 1};
+    if (!bits(i, 23, 23))
+        return;
+    i->updates = a64_timed_x(i->n);
+    if (bits(i, 20, 16) != 31)
+        op->source[3] = (struct timing_span){a64_timed_x(i->m), 1};
 }
 
 static void list1(struct insn *i) { list(i, 1, 0); }
@@ -123,24 +124,24 @@ static void lane_list(struct insn *i) { list(i, (int)(bits(i, 13, 13) << 1 | bit
 static void replicate_list(struct insn *i) { list(i, (int)(bits(i, 13, 13) << 1 | bits(i, 21, 21)) + 1, 0); }
 
 /* Without and with post-index; loads and stores. */
-#define ROWS(number, opcode, class_number, op, prepare)                                                               \
-    {"LD" number, "0Q 001100 0 1 000000 " opcode " zz nnnnn ttttt", "", C_LOAD_##class_number, op, prepare},          \
-    {"LD" number, "0Q 001100 1 1 0 mmmmm " opcode " zz nnnnn ttttt", "", C_LOAD_##class_number, op, prepare},         \
-    {"ST" number, "0Q 001100 0 0 000000 " opcode " zz nnnnn ttttt", "", C_STORE_##class_number, op, prepare},         \
-    {"ST" number, "0Q 001100 1 0 0 mmmmm " opcode " zz nnnnn ttttt", "", C_STORE_##class_number, op, prepare}
+#define ROWS(number, opcode, load_class, store_class, op, prepare)                                                               \
+    {"LD" number, "0Q 001100 0 1 000000 " opcode " zz nnnnn ttttt", "", TIMING_##load_class, op, prepare},          \
+    {"LD" number, "0Q 001100 1 1 0 mmmmm " opcode " zz nnnnn ttttt", "", TIMING_##load_class, op, prepare},         \
+    {"ST" number, "0Q 001100 0 0 000000 " opcode " zz nnnnn ttttt", "", TIMING_##store_class, op, prepare},         \
+    {"ST" number, "0Q 001100 1 0 0 mmmmm " opcode " zz nnnnn ttttt", "", TIMING_##store_class, op, prepare}
 
 const struct row a64_simd_memory_rows[] = {
-    ROWS("1 (one register)", "0111", 1, consecutive, list1),
-    ROWS("1 (two registers)", "1010", 2, consecutive, list2),
-    ROWS("1 (three registers)", "0110", 3, consecutive, list3),
-    ROWS("1 (four registers)", "0010", 4, consecutive, list4),
-    ROWS("2", "1000", 2, interleaved, list2),
-    ROWS("3", "0100", 3, interleaved, list3),
-    ROWS("4", "0000", 4, interleaved, list4),
-    {"LD1R to LD4R", "0Q 001101 0 1 R 00000 11o 0 zz nnnnn ttttt", "", C_LOAD_LANE, replicated, replicate_list},
-    {"LD1R to LD4R", "0Q 001101 1 1 R mmmmm 11o 0 zz nnnnn ttttt", "", C_LOAD_LANE, replicated, replicate_list},
-    {"LD1 to LD4 (single)", "0Q 001101 0 1 R 00000 ooo S zz nnnnn ttttt", "", C_LOAD_LANE, single_lane, lane_list},
-    {"LD1 to LD4 (single)", "0Q 001101 1 1 R mmmmm ooo S zz nnnnn ttttt", "", C_LOAD_LANE, single_lane, lane_list},
-    {"ST1 to ST4 (single)", "0Q 001101 0 0 R 00000 ooo S zz nnnnn ttttt", "", C_STORE_1, single_lane, lane_list},
-    {"ST1 to ST4 (single)", "0Q 001101 1 0 R mmmmm ooo S zz nnnnn ttttt", "", C_STORE_1, single_lane, lane_list},
+    ROWS("1 (one register)", "0111", vload, vstore, consecutive, list1),
+    ROWS("1 (two registers)", "1010", vload_pair, vstore_pair, consecutive, list2),
+    ROWS("1 (three registers)", "0110", vload_pair, vstore_pair, consecutive, list3),
+    ROWS("1 (four registers)", "0010", vload_pair, vstore_pair, consecutive, list4),
+    ROWS("2", "1000", vload_segment, vstore_segment, interleaved, list2),
+    ROWS("3", "0100", vload_segment, vstore_segment, interleaved, list3),
+    ROWS("4", "0000", vload_segment, vstore_segment, interleaved, list4),
+    {"LD1R to LD4R", "0Q 001101 0 1 R 00000 11o 0 zz nnnnn ttttt", "", TIMING_vload_lane, replicated, replicate_list},
+    {"LD1R to LD4R", "0Q 001101 1 1 R mmmmm 11o 0 zz nnnnn ttttt", "", TIMING_vload_lane, replicated, replicate_list},
+    {"LD1 to LD4 (single)", "0Q 001101 0 1 R 00000 ooo S zz nnnnn ttttt", "", TIMING_vload_lane, single_lane, lane_list},
+    {"LD1 to LD4 (single)", "0Q 001101 1 1 R mmmmm ooo S zz nnnnn ttttt", "", TIMING_vload_lane, single_lane, lane_list},
+    {"ST1 to ST4 (single)", "0Q 001101 0 0 R 00000 ooo S zz nnnnn ttttt", "", TIMING_vstore_lane, single_lane, lane_list},
+    {"ST1 to ST4 (single)", "0Q 001101 1 0 R mmmmm ooo S zz nnnnn ttttt", "", TIMING_vstore_lane, single_lane, lane_list},
     {0}};

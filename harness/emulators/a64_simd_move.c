@@ -159,18 +159,18 @@ static OP(permute)
 }
 
 #define PERMUTE(name, opcode)                                                                                         \
-    {name, "0 Q 0 01110 zz 0 mmmmm 0 " opcode " 10 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_PERMUTE, permute, NULL}
+    {name, "0 Q 0 01110 zz 0 mmmmm 0 " opcode " 10 nnnnn ddddd", "=Vd Vn Vm", TIMING_vpermute, permute, NULL}
 #define MOVE(name, op, mode, o2, operands, run)                                                                       \
-    {name, "0 Q " op " 0111100000 iii " mode " " o2 " 1 iiiii ddddd", operands, C_SIMD_ALU, run, expand}
+    {name, "0 Q " op " 0111100000 iii " mode " " o2 " 1 iiiii ddddd", operands, TIMING_valu, run, expand}
 
 const struct row a64_simd_move_rows[] = {
-    {"DUP (element)", "0 Q 0 01110000 iiiii 0 0000 1 nnnnn ddddd", "=Vd Vn", C_SIMD_PERMUTE, dup_element, copy_index},
-    {"DUP (element, scalar)", "0 1 0 11110000 iiiii 0 0000 1 nnnnn ddddd", "=Vd Vn", C_SIMD_PERMUTE, dup_element, copy_index},
-    {"DUP (general)", "0 Q 0 01110000 iiiii 0 0001 1 nnnnn ddddd", "=Vd Xn", C_TO_VECTOR, dup_general, copy_index},
-    {"INS (general)", "0 1 0 01110000 iiiii 0 0011 1 nnnnn ddddd", "+Vd Xn", C_TO_VECTOR, ins_general, copy_index},
-    {"INS (element)", "0 1 1 01110000 iiiii 0 jjjj 1 nnnnn ddddd", "+Vd Vn", C_SIMD_PERMUTE, ins_element, copy_index},
-    {"SMOV", "0 Q 0 01110000 iiiii 0 0101 1 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, smov, copy_index},
-    {"UMOV", "0 Q 0 01110000 iiiii 0 0111 1 nnnnn ddddd", "=Xd Vn", C_FROM_VECTOR, umov, copy_index},
+    {"DUP (element)", "0 Q 0 01110000 iiiii 0 0000 1 nnnnn ddddd", "=Vd Vn", TIMING_vpermute, dup_element, copy_index},
+    {"DUP (element, scalar)", "0 1 0 11110000 iiiii 0 0000 1 nnnnn ddddd", "=Vd Vn", TIMING_vpermute, dup_element, copy_index},
+    {"DUP (general)", "0 Q 0 01110000 iiiii 0 0001 1 nnnnn ddddd", "=Vd Xn", TIMING_vsplat, dup_general, copy_index},
+    {"INS (general)", "0 1 0 01110000 iiiii 0 0011 1 nnnnn ddddd", "+Vd Xn", TIMING_vsplat, ins_general, copy_index},
+    {"INS (element)", "0 1 1 01110000 iiiii 0 jjjj 1 nnnnn ddddd", "+Vd Vn", TIMING_vpermute, ins_element, copy_index},
+    {"SMOV", "0 Q 0 01110000 iiiii 0 0101 1 nnnnn ddddd", "=Xd Vn", TIMING_vextract, smov, copy_index},
+    {"UMOV", "0 Q 0 01110000 iiiii 0 0111 1 nnnnn ddddd", "=Xd Vn", TIMING_vextract, umov, copy_index},
     MOVE("ORR (vector, immediate)", "0", "0xx1", "0", "+Vd", orr_imm),
     MOVE("ORR (vector, immediate)", "0", "10x1", "0", "+Vd", orr_imm),
     MOVE("BIC (vector, immediate)", "1", "0xx1", "0", "+Vd", bic_imm),
@@ -179,8 +179,8 @@ const struct row a64_simd_move_rows[] = {
     MOVE("MVNI", "1", "10x0", "0", "=Vd", mvni),
     MOVE("MVNI", "1", "110x", "0", "=Vd", mvni),
     MOVE("MOVI, FMOV (vector)", "o", "xxxx", "f", "=Vd", movi),
-    {"EXT", "0 Q 1 01110 000 mmmmm 0 iiii 0 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_PERMUTE, ext, NULL},
-    {"TBL, TBX", "0 Q 0 01110 000 mmmmm 0 ll o 00 nnnnn ddddd", "+Vd Vn Vm", C_SIMD_PERMUTE, table, NULL},
+    {"EXT", "0 Q 1 01110 000 mmmmm 0 iiii 0 nnnnn ddddd", "=Vd Vn Vm", TIMING_vpermute, ext, NULL},
+    {"TBL, TBX", "0 Q 0 01110 000 mmmmm 0 ll o 00 nnnnn ddddd", "+Vd Vn Vm", TIMING_vpermute, table, NULL},
     PERMUTE("UZP1", "001"),
     PERMUTE("TRN1", "010"),
     PERMUTE("ZIP1", "011"),

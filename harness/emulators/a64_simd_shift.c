@@ -96,10 +96,10 @@ static OP(shll)
 
 /* Vector and scalar rows. immh = 0000 is another group (the modified immediates), decoded before this one. */
 #define VECTOR_ROW(name, u, opcode, operands, op)                                                                     \
-    {name, "0 Q " u " 011110 hhhh bbb " opcode " 1 nnnnn ddddd", operands, C_SIMD_SHIFT, op, NULL}
+    {name, "0 Q " u " 011110 hhhh bbb " opcode " 1 nnnnn ddddd", operands, TIMING_vlogic, op, NULL}
 #define BOTH_ROWS(name, u, opcode, operands, op)                                                                      \
     VECTOR_ROW(name, u, opcode, operands, op),                                                                        \
-    {name, "0 1 " u " 111110 hhhh bbb " opcode " 1 nnnnn ddddd", operands, C_SIMD_SHIFT, op, NULL}
+    {name, "0 1 " u " 111110 hhhh bbb " opcode " 1 nnnnn ddddd", operands, TIMING_vlogic, op, NULL}
 
 const struct row a64_simd_shift_rows[] = {
     BOTH_ROWS("SSHR, USHR", "u", "00000", "=Vd Vn", shr),

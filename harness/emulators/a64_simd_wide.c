@@ -212,41 +212,41 @@ static OP(dot_element) { return dot(c, i, (int)i->imm); }
     {"S" name, "0 Q 0 01110 zz 1 mmmmm " opcode " 00 nnnnn ddddd", operands, class, op, NULL},                        \
     {"U" name, "0 Q 1 01110 zz 1 mmmmm " opcode " 00 nnnnn ddddd", operands, class, op, NULL}
 #define PAIR_ROWS(name, opcode, op)                                                                                   \
-    {"S" name, "0 Q 0 01110 zz 1 mmmmm " opcode " 1 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_ALU, op, NULL},                 \
-    {"U" name, "0 Q 1 01110 zz 1 mmmmm " opcode " 1 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_ALU, op, NULL}
+    {"S" name, "0 Q 0 01110 zz 1 mmmmm " opcode " 1 nnnnn ddddd", "=Vd Vn Vm", TIMING_valu, op, NULL},                 \
+    {"U" name, "0 Q 1 01110 zz 1 mmmmm " opcode " 1 nnnnn ddddd", "=Vd Vn Vm", TIMING_valu, op, NULL}
 #define MISC(name, u, opcode, operands, class, op)                                                                    \
     {name, "0 Q " u " 01110 zz 10000 " opcode " 10 nnnnn ddddd", operands, class, op, NULL}
 #define ACROSS_ROW(name, u, opcode, op)                                                                               \
-    {name, "0 Q " u " 01110 zz 11000 " opcode " 10 nnnnn ddddd", "=Vd Vn", C_SIMD_REDUCE, op, NULL}
+    {name, "0 Q " u " 01110 zz 11000 " opcode " 10 nnnnn ddddd", "=Vd Vn", TIMING_vreduce, op, NULL}
 #define ELEMENT(name, u, opcode, operands, op)                                                                        \
-    {name, "0 Q " u " 01111 01 L mmmmm " opcode " H 0 nnnnn ddddd", operands, C_SIMD_MUL, op, element_operand},       \
-    {name, "0 Q " u " 01111 10 L mmmmm " opcode " H 0 nnnnn ddddd", operands, C_SIMD_MUL, op, element_operand}
+    {name, "0 Q " u " 01111 01 L mmmmm " opcode " H 0 nnnnn ddddd", operands, TIMING_vmul, op, element_operand},       \
+    {name, "0 Q " u " 01111 10 L mmmmm " opcode " H 0 nnnnn ddddd", operands, TIMING_vmul, op, element_operand}
 #define NARROW_ROWS(name, u, opcode, op)                                                                              \
-    MISC(name, u, opcode, "+Vd Vn", C_SIMD_SHIFT, op),                                                                \
-    {name, "0 1 " u " 11110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", C_SIMD_SHIFT, op, NULL}
+    MISC(name, u, opcode, "+Vd Vn", TIMING_vlogic, op),                                                                \
+    {name, "0 1 " u " 11110 zz 10000 " opcode " 10 nnnnn ddddd", "=Vd Vn", TIMING_vlogic, op, NULL}
 
 const struct row a64_simd_wide_rows[] = {
-    LONG_ROWS("ADDL", "0000", "=Vd Vn Vm", C_SIMD_ALU, addl),
-    LONG_ROWS("ADDW", "0001", "=Vd Vn Vm", C_SIMD_ALU, addw),
-    LONG_ROWS("SUBL", "0010", "=Vd Vn Vm", C_SIMD_ALU, subl),
-    LONG_ROWS("SUBW", "0011", "=Vd Vn Vm", C_SIMD_ALU, subw),
-    {"ADDHN, RADDHN", "0 Q u 01110 zz 1 mmmmm 0100 00 nnnnn ddddd", "+Vd Vn Vm", C_SIMD_ALU, addhn, NULL},
-    LONG_ROWS("ABAL", "0101", "+Vd Vn Vm", C_SIMD_ALU, abal),
-    {"SUBHN, RSUBHN", "0 Q u 01110 zz 1 mmmmm 0110 00 nnnnn ddddd", "+Vd Vn Vm", C_SIMD_ALU, subhn, NULL},
-    LONG_ROWS("ABDL", "0111", "=Vd Vn Vm", C_SIMD_ALU, abdl),
-    LONG_ROWS("MLAL", "1000", "+Vd Vn Vm", C_SIMD_MUL, mlal),
-    LONG_ROWS("MLSL", "1010", "+Vd Vn Vm", C_SIMD_MUL, mlsl),
-    LONG_ROWS("MULL", "1100", "=Vd Vn Vm", C_SIMD_MUL, mull),
+    LONG_ROWS("ADDL", "0000", "=Vd Vn Vm", TIMING_valu, addl),
+    LONG_ROWS("ADDW", "0001", "=Vd Vn Vm", TIMING_valu, addw),
+    LONG_ROWS("SUBL", "0010", "=Vd Vn Vm", TIMING_valu, subl),
+    LONG_ROWS("SUBW", "0011", "=Vd Vn Vm", TIMING_valu, subw),
+    {"ADDHN, RADDHN", "0 Q u 01110 zz 1 mmmmm 0100 00 nnnnn ddddd", "+Vd Vn Vm", TIMING_valu, addhn, NULL},
+    LONG_ROWS("ABAL", "0101", "+Vd Vn Vm", TIMING_valu, abal),
+    {"SUBHN, RSUBHN", "0 Q u 01110 zz 1 mmmmm 0110 00 nnnnn ddddd", "+Vd Vn Vm", TIMING_valu, subhn, NULL},
+    LONG_ROWS("ABDL", "0111", "=Vd Vn Vm", TIMING_valu, abdl),
+    LONG_ROWS("MLAL", "1000", "+Vd Vn Vm", TIMING_vmul, mlal),
+    LONG_ROWS("MLSL", "1010", "+Vd Vn Vm", TIMING_vmul, mlsl),
+    LONG_ROWS("MULL", "1100", "=Vd Vn Vm", TIMING_vmul, mull),
     PAIR_ROWS("MAXP", "10100", maxp),
     PAIR_ROWS("MINP", "10101", minp),
-    {"ADDP (vector)", "0 Q 0 01110 zz 1 mmmmm 10111 1 nnnnn ddddd", "=Vd Vn Vm", C_SIMD_ALU, addp, NULL},
-    {"ADDP (scalar)", "0 1 0 11110 11 11000 11011 10 nnnnn ddddd", "=Vd Vn", C_SIMD_ALU, addp_scalar, NULL},
-    MISC("SADDLP", "0", "00010", "=Vd Vn", C_SIMD_ALU, addlp),
-    MISC("UADDLP", "1", "00010", "=Vd Vn", C_SIMD_ALU, addlp),
-    MISC("SADALP", "0", "00110", "+Vd Vn", C_SIMD_ALU, addlp),
-    MISC("UADALP", "1", "00110", "+Vd Vn", C_SIMD_ALU, addlp),
-    MISC("XTN", "0", "10010", "+Vd Vn", C_SIMD_SHIFT, xtn),
-    MISC("SHLL", "1", "10011", "=Vd Vn", C_SIMD_SHIFT, shll),
+    {"ADDP (vector)", "0 Q 0 01110 zz 1 mmmmm 10111 1 nnnnn ddddd", "=Vd Vn Vm", TIMING_valu, addp, NULL},
+    {"ADDP (scalar)", "0 1 0 11110 11 11000 11011 10 nnnnn ddddd", "=Vd Vn", TIMING_valu, addp_scalar, NULL},
+    MISC("SADDLP", "0", "00010", "=Vd Vn", TIMING_valu, addlp),
+    MISC("UADDLP", "1", "00010", "=Vd Vn", TIMING_valu, addlp),
+    MISC("SADALP", "0", "00110", "+Vd Vn", TIMING_valu, addlp),
+    MISC("UADALP", "1", "00110", "+Vd Vn", TIMING_valu, addlp),
+    MISC("XTN", "0", "10010", "+Vd Vn", TIMING_vlogic, xtn),
+    MISC("SHLL", "1", "10011", "=Vd Vn", TIMING_vlogic, shll),
     NARROW_ROWS("SQXTN", "0", "10100", sqxtn),
     NARROW_ROWS("UQXTN", "1", "10100", uqxtn),
     NARROW_ROWS("SQXTUN", "1", "10010", sqxtun),
@@ -263,7 +263,7 @@ const struct row a64_simd_wide_rows[] = {
     ELEMENT("SMULL, UMULL (by element)", "u", "1010", "=Vd Vn Vm", mull_element),
     ELEMENT("SMLAL, UMLAL (by element)", "u", "0010", "+Vd Vn Vm", mlal_element),
     ELEMENT("SMLSL, UMLSL (by element)", "u", "0110", "+Vd Vn Vm", mlsl_element),
-    {"SDOT, UDOT (vector)", "0 Q u 01110 10 0 mmmmm 10010 1 nnnnn ddddd", "+Vd Vn Vm", C_SIMD_DOT, dot_vector, NULL},
-    {"SDOT, UDOT (by element)", "0 Q u 01111 10 L mmmmm 1110 H 0 nnnnn ddddd", "+Vd Vn Vm", C_SIMD_DOT, dot_element,
+    {"SDOT, UDOT (vector)", "0 Q u 01110 10 0 mmmmm 10010 1 nnnnn ddddd", "+Vd Vn Vm", TIMING_vdot, dot_vector, NULL},
+    {"SDOT, UDOT (by element)", "0 Q u 01111 10 L mmmmm 1110 H 0 nnnnn ddddd", "+Vd Vn Vm", TIMING_vdot, dot_element,
      element_operand},
     {0}};
