@@ -79,7 +79,7 @@ struct timing_op {
     uint8_t class;
     uint8_t group;  /* log2 of the registers in a group (LMUL); 0 for scalars and NEON */
     uint8_t count;  /* elements of a strided or segment access, else 1: the class's cycles are for one */
-    uint8_t extra;  /* cycles of latency on top of the class's, as an address written back does not need */
+    uint8_t extra;  /* for the instruction set's own use */
     struct timing_span source[4];
     struct timing_span target[2];
 };
@@ -94,6 +94,8 @@ void timing_restart(void);
 void timing_compute(const struct timing_op *op);
 void timing_load(const struct timing_op *op, uint64_t address, uint32_t bytes);
 void timing_store(const struct timing_op *op, uint64_t address, uint32_t bytes);
+/* One instruction with an access at each of n addresses (strided, indexed); count is their number. */
+void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n, uint32_t bytes, int store);
 void timing_prefetch(const struct timing_op *op, uint64_t address);
 /* A jump or branch at `pc`; `always` for unconditional ones with a known target. */
 void timing_branch(const struct timing_op *op, uint64_t pc, int taken, int always);
