@@ -154,6 +154,8 @@ static OP(decode)
         if (row->prepare)
             row->prepare(here);
         bind_operands(here, row->operands);
+        if (here->kind == BRANCHES)
+            here->timing.source[1].count = 1; /* the model takes a branch with two sources for a conditional one */
     }
     return here->run(c, here);
 }
