@@ -2,7 +2,7 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the FMA peak probe and the clock probe.
+control), the FMA peak probe and the clock probe; a modelled clock has its peak from the target instead.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,13 @@ from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
 from harness.kernel import Author, Candidate
-from harness.measure import Slices, below_floor, interleave, need
+from harness.measure import ROUNDS, Slices, below_floor, interleave, need
 from harness.operator import OperatorSpec
 from harness.probe import open_probe
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, NativeWorker, Session
+from harness.runners.native import NativeObject
+from harness.runners.protocol import Session, Worker
 from harness.stats import median, paired_ratio
 from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
 from harness.workbench import Workbench, spec_key
@@ -67,7 +68,7 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
-    with bench.worker() as worker:
+    with bench.worker(bench.target(tuned.case.target)) as worker:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
@@ -109,6 +110,7 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         verdict=checked.verdict,
         identity=won.identity,
         candidate=won.candidate,
+        clock=bench.clock(target),
         facts=facts,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
@@ -120,7 +122,7 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
     for baseline in baselines.values():
         environment.update(baseline.environment(target))
     items = {name: baseline.build(bench.toolchain, target, spec) for name, baseline in baselines.items()}
-    with bench.worker(environment) as worker, ExitStack() as stack:
+    with bench.worker(target, environment) as worker, ExitStack() as stack:
         verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
@@ -129,31 +131,33 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
-        sessions[PEAK], peak = open_probe(worker, bench.probe, target.vector_bits.value)
-        sessions[CLOCK], clock = open_probe(worker, bench.probe, 0)
-        stack.enter_context(sessions[PEAK])
-        stack.enter_context(sessions[CLOCK])
-        slices = interleave(sessions, timeout_s=timeout_s(spec))
-        peak_s, clock_s = (need(slices, name, sessions) for name in (PEAK, CLOCK))
+        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0}
+        work = {}
+        for name, kind in probes.items():
+            sessions[name], probe = open_probe(worker, bench.probe, kind)
+            stack.enter_context(sessions[name])
+            work[name] = probe.work
+        slices = interleave(sessions, rounds=1 if worker.repeatable else ROUNDS, timeout_s=timeout_s(spec))
+        rates = {name: [work[name] / s for s in need(slices, name, sessions).seconds] for name in probes}
         described = {name: _description(sessions[name].describe) for name in right}
         if OURS not in slices or CONTROL not in slices:
             failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
+    peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
     facts = {
         **record.facts,
-        **_throughput(spec, slices[OURS], peak.work / median(peak_s.seconds) / 1e9),
-        "clock_hz": clock.work / median(clock_s.seconds),
+        **_throughput(spec, slices[OURS], median(peaks)),
+        "clock_hz": median(rates.get(CLOCK) or [target.clock_hz.value]),
         "rounds": len(slices[OURS].seconds),
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
-    fastest = max(peak.work / min(peak_s.seconds) / 1e9, facts["peak_gflops"])
-    verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
+    verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
 
 
-def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:
+def verify_baseline(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:
     """Verify a baseline as ours is verified, on the spec itself."""
     rng = np.random.default_rng(FRESH_SEED + 1)
     verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)

@@ -27,7 +27,8 @@ from harness.kernel import Author, Candidate, Move, Sketch, Tunable
 from harness.measure import below_floor, contradiction, interleave
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, NativeWorker
+from harness.runners.native import NativeObject
+from harness.runners.protocol import Worker
 from harness.search import Policy, Search, search_factory
 from harness.search.space import SketchSpace
 from harness.store import tuning_key
@@ -91,7 +92,7 @@ class Tuner:
             self._target, self._sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted
         )
         self._identity = bench.identity(case, author)
-        self._fingerprints = bench.fingerprints(author)
+        self._fingerprints = bench.fingerprints(author, self._target)
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
@@ -100,7 +101,7 @@ class Tuner:
 
     def run(self) -> Record:
         """Search, race, verify, store; raise `HarnessError` when no candidate is right."""
-        with self._bench.worker() as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
+        with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
             evaluator = Evaluator(worker, arena, self._case, self._target.peak_gflops["fp32"].value, self._seed)
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._builder.build(self._space_of_tunables.starts)
@@ -191,9 +192,11 @@ class Tuner:
     def _evaluations(self) -> list[Record]:
         return list(self._bench.store.evaluations(self._identity, self._tuning).values())
 
-    def _race(self, worker: NativeWorker, arena: Arena) -> list[Candidate]:
+    def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
         """Time the leaders in turn; return all right candidates, the race's order first."""
         ranking = self._ranking()
+        if worker.repeatable:
+            return ranking
         leaders = ranking[:LEADERS]
         self._report("race")
         objects = self._builder.build(leaders)
@@ -215,7 +218,7 @@ class Tuner:
             item = self._builder.build([candidate])[0]
             if isinstance(item, Verdict):
                 continue
-            with self._bench.worker() as worker:
+            with self._bench.worker(self._target) as worker:
                 checked = verify(worker, item, self._case.spec, dict(candidate.values), self._seed + 1)
             if checked.verdict.ok:
                 return self._win(candidate, item, checked)
@@ -225,7 +228,7 @@ class Tuner:
     def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
         samples: list[float] = []
         for shift in PLACEMENTS:
-            with self._bench.worker() as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
+            with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
                 arena.fill(exact_operands(self._case.spec, np.random.default_rng(self._seed + 2)))
                 with worker.open(item, arena) as session:
                     timing = session.time(timeout_s=timeout_s(self._case.spec), samples=20, budget_s=EVALUATION_S)
@@ -256,6 +259,7 @@ class Tuner:
             identity=self._identity,
             candidate=candidate.to_json(),
             samples_s=tuple(samples),
+            clock=self._bench.clock(self._target),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
@@ -283,14 +287,15 @@ class Tuner:
 class Evaluator:
     """Checks and times one candidate after another on the same operands."""
 
-    def __init__(self, worker: NativeWorker, arena: Arena, case: Case, peak_gflops: float, seed: int) -> None:
+    def __init__(self, worker: Worker, arena: Arena, case: Case, peak_gflops: float, seed: int) -> None:
         self._worker, self._arena, self._spec, self._peak_gflops = worker, arena, case.spec, peak_gflops
         self._operands = exact_operands(case.spec, np.random.default_rng([seed, 1]))
         arena.fill(self._operands)
         self._wanted = case.spec.reference(self._operands)
         self._accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
         self._output = output_name(case.spec)
-        self._long = case.spec.flops / (peak_gflops * 1e9) > LONG_CALL_S and not self._accumulates
+        slow = worker.repeatable or case.spec.flops / (peak_gflops * 1e9) > LONG_CALL_S
+        self._long = slow and not self._accumulates
 
     def evaluate(self, item: NativeObject) -> tuple[Verdict, tuple[float, ...]]:
         """Return the verdict and the raw samples; a call that is long enough is checked and timed at once."""
