@@ -10,6 +10,10 @@
 
 #include "a64.h"
 
+/* Rounding modes and exception flags matter in every file that includes this one. */
+#pragma STDC FENV_ACCESS ON
+#pragma STDC FP_CONTRACT OFF
+
 enum { IOC = 1, DZC = 2, OFC = 4, UFC = 8, IXC = 16, IDC = 128 };  /* FPSR */
 enum { FPCR_DN = 1 << 25, FPCR_FZ = 1 << 24, FPCR_FZ16 = 1 << 19 };
 enum rounding { TIES_EVEN, PLUS_INFINITY, MINUS_INFINITY, TO_ZERO, TIES_AWAY };

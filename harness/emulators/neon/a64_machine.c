@@ -12,6 +12,11 @@ static uint64_t harness_code, stack; /* two pseudo-instructions: leave, and para
 
 static int configure(const char *key, const char *value)
 {
+    if (strcmp(key, "vector_bits") == 0) {
+        if (strtol(value, NULL, 10) != 128)
+            guest_fails("worker", "vector_bits %s: Advanced SIMD registers have 128", value);
+        return 1;
+    }
     if (strcmp(key, "midr") != 0)
         return 0;
     machine.midr = strtoull(value, NULL, 0);

@@ -97,13 +97,20 @@ VECTOR(cvtf_fixed, (void)n; r.f[k] = __builtin_ldexpf(U_BIT ? (float)vn.s[k] : (
        (void)n; r.g[k] = __builtin_ldexp(U_BIT ? (double)vn.d[k] : (double)vn.sd[k], -FRACTION_D))
 
 /* FMLA on four floats, the heart of every kernel: one host FMA unless a lane is NaN. */
+static __attribute__((noinline, cold)) union vreg fmla_with_nan(struct a64 *c, union vreg d, union vreg n, union vreg m)
+{
+    union vreg r;
+    for (int k = 0; k < 4; k++)
+        r.f[k] = fma_s(c, d.f[k], n.f[k], m.f[k]);
+    return r;
+}
+
 static inline const struct insn *fmla_4s(struct a64 *c, const struct insn *i, union vreg m)
 {
     union vreg r, n = VN, d = VD;
     r.f4 = __builtin_elementwise_fma(n.f4, m.f4, d.f4);
     if (__builtin_expect(__builtin_reduce_or(r.f4 != r.f4) != 0, 0))
-        for (int k = 0; k < 4; k++)
-            r.f[k] = fma_s(c, d.f[k], n.f[k], m.f[k]);
+        r = fmla_with_nan(c, d, n, m);
     VD = r;
     return i + 1;
 }
