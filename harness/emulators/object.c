@@ -18,6 +18,7 @@ static struct object {
     const Elf64_Sym *symbols;
     const char *strings;
     uint64_t count;
+    const uint32_t *gnu_hash;
     const Elf64_Rela *tables[2];
     uint64_t table_bytes[2];
     uint64_t constructors, constructor_bytes;
@@ -33,12 +34,45 @@ uint64_t guest_thread_block(void)
     return thread_block;
 }
 
+static int named(const struct object *object, uint64_t i, const char *name)
+{
+    return object->symbols[i].st_shndx != SHN_UNDEF && strcmp(object->strings + object->symbols[i].st_name, name) == 0;
+}
+
+/* Through the GNU hash table where there is one: libraries have many thousand symbols. */
 static const Elf64_Sym *find(const struct object *object, const char *name)
 {
-    for (uint64_t i = 1; i < object->count; i++)
-        if (object->symbols[i].st_shndx != SHN_UNDEF && strcmp(object->strings + object->symbols[i].st_name, name) == 0)
+    const uint32_t *table = object->gnu_hash;
+    if (!table) {
+        for (uint64_t i = 1; i < object->count; i++)
+            if (named(object, i, name))
+                return &object->symbols[i];
+        return NULL;
+    }
+    const uint32_t *buckets = table + 4 + table[2] * 2, *chains = buckets + table[0];
+    uint32_t hash = 5381;
+    for (const char *c = name; *c; c++)
+        hash = hash * 33 + (uint8_t)*c;
+    for (uint32_t i = buckets[hash % table[0]]; i; i++) {
+        uint32_t entry = chains[i - table[1]];
+        if ((entry | 1) == (hash | 1) && named(object, i, name))
             return &object->symbols[i];
+        if (entry & 1)
+            break;
+    }
     return NULL;
+}
+
+/* The GNU hash table holds the defined symbols up to the last one. */
+static uint64_t hashed_symbols(const uint32_t *table)
+{
+    const uint32_t *buckets = table + 4 + table[2] * 2, *chains = buckets + table[0];
+    uint32_t last = 0;
+    for (uint32_t k = 0; k < table[0]; k++)
+        last = buckets[k] > last ? buckets[k] : last;
+    while (last && !(chains[last - table[1]] & 1))
+        last++;
+    return last ? last + 1 : table[1];
 }
 
 uint64_t guest_symbol(int index, const char *name)
@@ -129,11 +163,10 @@ static void read_dynamic(struct object *object, const Elf64_Dyn *entry)
         case DT_INIT_ARRAY: object->constructors = at; break;
         case DT_INIT_ARRAYSZ: object->constructor_bytes = entry->d_un.d_val; break;
         case DT_HASH: hash = guest_host(at); break;
+        case DT_GNU_HASH: object->gnu_hash = guest_host(at); break;
         }
     }
-    /* Without DT_HASH the string table follows the symbols, as every linker lays them out. */
-    object->count = hash ? hash[1]
-                         : (uint64_t)((const char *)object->strings - (const char *)object->symbols) / sizeof(Elf64_Sym);
+    object->count = hash ? hash[1] : object->gnu_hash ? hashed_symbols(object->gnu_hash) : 0;
 }
 
 /* Copy the segments of a file to guest memory at one base. */

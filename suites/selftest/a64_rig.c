@@ -61,10 +61,8 @@ void rig_step(struct state *s, uint32_t word)
     a64_set_fpcr(&cpu, s->fpcr);
     a64_set_fpsr(&cpu, s->fpsr);
     s->failed = setjmp(failure) != 0;
-    if (!s->failed) {
-        const struct insn *i = a64_jump(&cpu, CODE);
-        i->run(&cpu, i);
-    }
+    if (!s->failed)
+        a64_step(&cpu, a64_jump(&cpu, CODE));
     s->fpsr = a64_get_fpsr(&cpu);
     a64_set_fpcr(&cpu, 0);
     memcpy(s->x, cpu.x, sizeof s->x);

@@ -98,9 +98,19 @@ struct a64 {
 void a64_add_code(struct a64 *c, uint64_t low, uint64_t high);
 void a64_forget_code(struct a64 *c, uint64_t low, uint64_t high);
 const struct insn *a64_jump(struct a64 *c, uint64_t pc);
+void a64_decode(struct a64 *c, struct insn *here);
 const char *a64_mnemonic(uint32_t word); /* or NULL */
 _Noreturn void a64_illegal(struct a64 *c, const struct insn *i);
 uint8_t a64_timed_x(uint8_t place); /* of a place in `x` */
+
+/* Execute one instruction; returns the next. */
+static inline const struct insn *a64_step(struct a64 *c, const struct insn *i)
+{
+    if (__builtin_expect(!i->run, 0))
+        a64_decode(c, (struct insn *)i); /* entries of a code range are ours to fill in */
+    c->at = i;
+    return i->run(c, i);
+}
 
 /* a64_machine.c: run from pc until the address to which calls from outside return. */
 void a64_run(struct a64 *c, uint64_t pc);

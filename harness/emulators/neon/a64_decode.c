@@ -137,29 +137,38 @@ static OP(illegal)
     a64_illegal(c, i);
 }
 
-static OP(decode)
+static uint64_t pc_of(const struct a64 *c, const struct insn *i)
 {
-    struct insn *here = (struct insn *)i; /* entries of a code region are ours to fill in */
-    uint32_t word;
-    memcpy(&word, guest_host(i->pc), 4);
-    const struct row *row = find_row(word);
-    *here = (struct insn){.run = illegal, .pc = i->pc, .word = word};
-    here->d = word & 31, here->n = word >> 5 & 31, here->a = word >> 10 & 31, here->m = word >> 16 & 31;
-    if (row) {
-        here->name = row->name;
-        here->timing.class = (uint8_t)row->class;
-        here->timing.count = 1;
-        here->kind = (uint8_t)kind_of(row);
-        here->run = row->run;
-        if (row->prepare)
-            row->prepare(here);
-        bind_operands(here, row->operands);
-        if (here->kind == BRANCHES)
-            here->timing.source[1].count = 1; /* the model takes a branch with two sources for a conditional one */
-    }
-    return here->run(c, here);
+    for (int k = 0; k < c->codes; k++)
+        if (i >= c->code[k].insns && i - c->code[k].insns < (ptrdiff_t)(c->code[k].high - c->code[k].low) / 4)
+            return c->code[k].low + (uint64_t)(i - c->code[k].insns) * 4;
+    guest_fails("fault", "the end of the code");
 }
 
+/* Fill in an entry that is reached for the first time. */
+void a64_decode(struct a64 *c, struct insn *here)
+{
+    uint64_t pc = pc_of(c, here);
+    uint32_t word;
+    memcpy(&word, guest_host(pc), 4);
+    const struct row *row = find_row(word);
+    *here = (struct insn){.run = illegal, .pc = pc, .word = word};
+    here->d = word & 31, here->n = word >> 5 & 31, here->a = word >> 10 & 31, here->m = word >> 16 & 31;
+    if (!row)
+        return;
+    here->name = row->name;
+    here->timing.class = (uint8_t)row->class;
+    here->timing.count = 1;
+    here->kind = (uint8_t)kind_of(row);
+    here->run = row->run;
+    if (row->prepare)
+        row->prepare(here);
+    bind_operands(here, row->operands);
+    if (here->kind == BRANCHES)
+        here->timing.source[1].count = 1; /* the model takes a branch with two sources for a conditional one */
+}
+
+/* Entries are zero until they are reached: a library has megabytes of code of which little runs. */
 void a64_add_code(struct a64 *c, uint64_t low, uint64_t high)
 {
     size_t room = ((high - low) / 4 + 1) * sizeof(struct insn);
@@ -167,16 +176,15 @@ void a64_add_code(struct a64 *c, uint64_t low, uint64_t high)
     if (c->codes == MAX_CODE || insns == MAP_FAILED)
         guest_fails("load", "more than %d ranges of code, or no memory for them", MAX_CODE);
     c->code[c->codes++] = (struct code){low, high, insns};
-    a64_forget_code(c, low, high);
 }
 
 /* Decode anew what lies in [low, high). */
 void a64_forget_code(struct a64 *c, uint64_t low, uint64_t high)
 {
     for (int k = 0; k < c->codes; k++)
-        for (uint64_t pc = c->code[k].low; pc < c->code[k].high; pc += 4)
-            if (pc >= low && pc < high)
-                c->code[k].insns[(pc - c->code[k].low) / 4] = (struct insn){.run = decode, .pc = pc};
+        for (uint64_t pc = low; pc < high; pc += 4)
+            if (pc >= c->code[k].low && pc < c->code[k].high)
+                c->code[k].insns[(pc - c->code[k].low) / 4] = (struct insn){.run = NULL};
 }
 
 const struct insn *a64_jump(struct a64 *c, uint64_t pc)

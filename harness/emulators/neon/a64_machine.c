@@ -48,19 +48,11 @@ void a64_run(struct a64 *c, uint64_t pc)
 {
     const struct insn *i = a64_jump(c, pc), *back = c->at;
     uint64_t executed = 0;
-    if (c->timed) {
-        for (const struct insn *next; i; i = next, executed++) {
-            c->at = i;
-            next = i->run(c, i);
-            if (next)
-                tell_model(c, i, next);
-        }
-    } else {
-        for (; i; executed++) {
-            c->at = i;
-            i = i->run(c, i);
-        }
-    }
+    for (const struct insn *next; i && c->timed; i = next, executed++)
+        if ((next = a64_step(c, i)))
+            tell_model(c, i, next);
+    for (; i; executed++)
+        i = a64_step(c, i);
     c->executed += executed;
     c->at = back;
 }
