@@ -24,7 +24,7 @@ class Baseline(Protocol):
     runners: tuple[str, ...]
     """The kinds of runner it exists for: ``native``, ``cuda`` ..."""
 
-    def unavailable(self, spec: OperatorSpec) -> str | None:
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
         """Return why it cannot serve the spec here, cause and remedy, or None when it can."""
 
     def environment(self, target: Target) -> Mapping[str, str]:
