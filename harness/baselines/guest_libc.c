@@ -141,7 +141,7 @@ long strtol(const char *s, char **end, int base) { return (long)strtoul(s, end, 
 long __isoc23_strtol(const char *s, char **end, int base) { return strtol(s, end, base); }
 
 /* The format itself, %-directives skipped: only the version string is ever looked at. */
-int snprintf(char *to, size_t room, const char *format, ...)
+static int copy_format(char *to, size_t room, const char *format)
 {
     size_t n = 0;
     for (; *format && n + 1 < room; format++)
@@ -153,6 +153,9 @@ int snprintf(char *to, size_t room, const char *format, ...)
         to[n] = 0;
     return (int)n;
 }
+
+int snprintf(char *to, size_t room, const char *format, ...) { return copy_format(to, room, format); }
+int sprintf(char *to, const char *format, ...) { return copy_format(to, ~(size_t)0, format); }
 
 char *getenv(const char *name)
 {
