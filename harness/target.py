@@ -125,6 +125,7 @@ class Target:
             "vector_bits": self.vector_bits.value,
             "vector_registers": self.vector_registers.value,
             "cores": self.cores.value,
+            **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon")},
         }
 
     def identity(self) -> dict[str, Any]:

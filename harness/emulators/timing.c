@@ -48,7 +48,10 @@ static enum blocking blocking;
 
 static int64_t ready[TIMING_REGISTERS];
 static int64_t port_free[PORTS];
-static int64_t port_busy[PORTS][GAPS]; /* the cycle for which a slot says busy */
+/* Out of order: whether a port is busy in a cycle, and up to where all the following cycles are busy too. */
+static struct busy {
+    int64_t cycle, end;
+} port_busy[PORTS][GAPS];
 static int64_t carry[TIMING_CLASS_COUNT];
 static int64_t last_issue, last_done, resume, dispatched, retired_last;
 static int64_t retired[WINDOW_MAX], stores[STORE_BUFFER_MAX];
@@ -187,7 +190,27 @@ static inline int64_t take_port(uint16_t ports, int64_t when, int64_t cycles)
     return when;
 }
 
-/* Out of order: the first cycle from `when` on in which one of the ports has a gap of `cycles`. */
+/* The first cycle from `cycle` on in which a port has a gap of `cycles`. */
+static inline int64_t find_gap(struct busy *busy, int64_t cycle, int64_t cycles)
+{
+    for (;;) {
+        int64_t begin = cycle, k = 0;
+        while (busy[cycle % GAPS].cycle == cycle)
+            cycle = busy[cycle % GAPS].end;
+        while (begin < cycle) { /* all whom we passed now lead here at once */
+            int64_t next = busy[begin % GAPS].end;
+            busy[begin % GAPS].end = cycle;
+            begin = next;
+        }
+        while (k < cycles && busy[(cycle + k) % GAPS].cycle != cycle + k)
+            k++;
+        if (k == cycles)
+            return cycle;
+        cycle += k;
+    }
+}
+
+/* Out of order: the port with the earliest gap, at its time. */
 static int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
 {
     int64_t *left = &carry[op->class], whole = (cycles + *left) / TICKS;
@@ -196,17 +219,17 @@ static int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when
         return when;
     if (whole > GAPS / 8)
         return take_port(ports, when, cycles);
-    for (int64_t cycle = (when + TICKS - 1) / TICKS;; cycle++)
-        for (unsigned rest = ports; rest; rest &= rest - 1) {
-            int64_t *busy = port_busy[__builtin_ctz(rest)], k = 0;
-            while (k < whole && busy[(cycle + k) % GAPS] != cycle + k)
-                k++;
-            if (k < whole)
-                continue;
-            for (k = 0; k < whole; k++)
-                busy[(cycle + k) % GAPS] = cycle + k;
-            return cycle * TICKS;
-        }
+    int64_t first = (when + TICKS - 1) / TICKS, best = INT64_MAX;
+    struct busy *chosen = NULL;
+    for (unsigned rest = ports; rest && best > first; rest &= rest - 1) {
+        struct busy *busy = port_busy[__builtin_ctz(rest)];
+        int64_t cycle = find_gap(busy, first, whole);
+        if (cycle < best)
+            best = cycle, chosen = busy;
+    }
+    for (int64_t k = best; k < best + whole; k++)
+        chosen[k % GAPS] = (struct busy){k, best + whole};
+    return best * TICKS;
 }
 
 /* The time at which an instruction begins; its port is taken from then on. */

@@ -92,10 +92,10 @@ static inline uint64_t scalar(const struct insn *insn)
     return funct3(insn) == OPIVI ? (uint64_t)sign_extend(insn->rs1, 5) : hart.x[insn->rs1];
 }
 
-/* For every active element i below vl; the unmasked loop is the one that is fast. */
+/* For every active element i below vl; the unmasked loop is the one that is fast, short groups included. */
 #define ELEMENTS(...)                                                              \
     if (unmasked(insn)) {                                                          \
-        _Pragma("clang loop vectorize(assume_safety)")                             \
+        _Pragma("clang loop vectorize(assume_safety) vectorize_width(4) interleave_count(1)") \
         for (uint64_t i = hart.vstart; i < length; i++) { __VA_ARGS__; }           \
     } else {                                                                       \
         for (uint64_t i = hart.vstart; i < length; i++)                            \
