@@ -36,6 +36,7 @@ static struct level {
 static struct stream {
     uint64_t last;
     int direction, confidence;
+    int first_done, second_done; /* lines ahead of `last` that were fetched already */
     uint32_t used;
 } streams[STREAMS_MAX];
 
@@ -261,8 +262,10 @@ static struct stream *follow(uint64_t line)
         s->used = ++clock_hand;
         if (distance == 0)
             return NULL;
-        int direction = distance > 0 ? 1 : -1;
-        s->confidence = direction == s->direction ? s->confidence + 1 : 1;
+        int direction = distance > 0 ? 1 : -1, moved = (int)(distance * direction), same = direction == s->direction;
+        s->confidence = same ? s->confidence + 1 : 1;
+        s->first_done = same && s->first_done > moved ? s->first_done - moved : 0;
+        s->second_done = same && s->second_done > moved ? s->second_done - moved : 0;
         s->direction = direction;
         s->last = line;
         return s;
@@ -277,18 +280,27 @@ static struct stream *follow(uint64_t line)
     return NULL;
 }
 
+/* Fetch from `done` + 1 to `wanted` lines ahead of a stream; returns how far it came. */
+static int run_ahead(const struct stream *s, int done, int wanted, int into_first, int64_t now)
+{
+    for (int k = done + 1; k <= wanted; k++) {
+        uint64_t next = (s->last + (uint64_t)(int64_t)(s->direction * k)) << line_bits;
+        int leaves_page = next >> page_bits != s->last >> (page_bits - line_bits);
+        if ((stops_at_page && leaves_page) || !fetch_ahead(next, into_first, now))
+            return k - 1;
+    }
+    return wanted > done ? wanted : done;
+}
+
 static void prefetch_streams(uint64_t address, int64_t now)
 {
-    uint64_t line = address >> line_bits;
-    struct stream *s = follow(line);
+    struct stream *s = follow(address >> line_bits);
     if (!s || s->confidence < confidence_needed)
         return;
-    int far = ahead_first > ahead_second ? ahead_first : ahead_second;
-    for (int k = 1; k <= far; k++) {
-        uint64_t next = (line + (uint64_t)(int64_t)(s->direction * k)) << line_bits;
-        if ((stops_at_page && next >> page_bits != address >> page_bits) || !fetch_ahead(next, k <= ahead_first, now))
-            return;
-    }
+    s->first_done = run_ahead(s, s->first_done, ahead_first, 1, now);
+    if (s->second_done < s->first_done)
+        s->second_done = s->first_done;
+    s->second_done = run_ahead(s, s->second_done, ahead_second, 0, now);
 }
 
 /* One line; when its data are there. */

@@ -17,7 +17,7 @@
 #define PORTS 16
 #define WINDOW_MAX 512
 #define STORE_BUFFER_MAX 64
-#define GAPS 4096 /* cycles of port use that are remembered */
+#define GAPS 1024 /* cycles of port use that are remembered */
 #define PREDICTORS 4096
 
 enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };
@@ -50,7 +50,7 @@ static int64_t ready[TIMING_REGISTERS];
 static int64_t port_free[PORTS];
 /* Out of order: whether a port is busy in a cycle, and up to where all the following cycles are busy too. */
 static struct busy {
-    int64_t cycle, end;
+    uint32_t cycle, end; /* the low halves: small, as every instruction looks here */
 } port_busy[PORTS][GAPS];
 static int64_t carry[TIMING_CLASS_COUNT];
 static int64_t last_issue, last_done, resume, dispatched, retired_last;
@@ -191,14 +191,14 @@ static inline int64_t take_port(uint16_t ports, int64_t when, int64_t cycles)
 }
 
 /* The first cycle from `cycle` on in which a port has a gap of `cycles`. */
-static inline int64_t find_gap(struct busy *busy, int64_t cycle, int64_t cycles)
+static inline uint32_t find_gap(struct busy *busy, uint32_t cycle, uint32_t cycles)
 {
     for (;;) {
-        int64_t begin = cycle, k = 0;
+        uint32_t begin = cycle, k = 0;
         while (busy[cycle % GAPS].cycle == cycle)
             cycle = busy[cycle % GAPS].end;
-        while (begin < cycle) { /* all whom we passed now lead here at once */
-            int64_t next = busy[begin % GAPS].end;
+        while (begin != cycle) { /* all whom we passed now lead here at once */
+            uint32_t next = busy[begin % GAPS].end;
             busy[begin % GAPS].end = cycle;
             begin = next;
         }
@@ -219,17 +219,19 @@ static int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when
         return when;
     if (whole > GAPS / 8)
         return take_port(ports, when, cycles);
-    int64_t first = (when + TICKS - 1) / TICKS, best = INT64_MAX;
+    int64_t first = (when + TICKS - 1) / TICKS;
+    uint32_t best = UINT32_MAX, length = (uint32_t)whole;
     struct busy *chosen = NULL;
-    for (unsigned rest = ports; rest && best > first; rest &= rest - 1) {
+    for (unsigned rest = ports; rest && best; rest &= rest - 1) {
         struct busy *busy = port_busy[__builtin_ctz(rest)];
-        int64_t cycle = find_gap(busy, first, whole);
-        if (cycle < best)
-            best = cycle, chosen = busy;
+        uint32_t wait = find_gap(busy, (uint32_t)first, length) - (uint32_t)first;
+        if (wait < best)
+            best = wait, chosen = busy;
     }
-    for (int64_t k = best; k < best + whole; k++)
-        chosen[k % GAPS] = (struct busy){k, best + whole};
-    return best * TICKS;
+    uint32_t from = (uint32_t)first + best;
+    for (uint32_t k = from; k != from + length; k++)
+        chosen[k % GAPS] = (struct busy){k, from + length};
+    return (first + best) * TICKS;
 }
 
 /* The time at which an instruction begins; its port is taken from then on. */

@@ -13,11 +13,6 @@ static double scalar_double(const struct insn *insn)
     return double_of(hart.f[insn->rs1]);
 }
 
-static float fma_float(float a, float b, float c)
-{
-    return __builtin_fmaf(a, b, c);
-}
-
 static double fma_double(double a, double b, double c)
 {
     return __builtin_fma(a, b, c);
@@ -76,8 +71,82 @@ static void need_float(const struct insn *insn, int bytes)
         }                                                                             \
         finish_tail(insn->rd, hart.lmul, hart.sew);                                   \
     }
-/* The same text for both types, the result's NaN made canonical. */
-#define ARITHMETIC(name, EXPRESSION) ELEMENTWISE(name, tidy_float(EXPRESSION), tidy_double(EXPRESSION))
+/*
+ * The same text for both types and for short vectors of the host, the result's NaN made canonical. These are the
+ * instructions that kernels live on; the generic loop above serves masks and restarts.
+ */
+typedef float four __attribute__((vector_size(16), aligned(4)));
+typedef double two __attribute__((vector_size(16), aligned(8)));
+typedef int32_t four_masks __attribute__((vector_size(16)));
+typedef int64_t two_masks __attribute__((vector_size(16)));
+
+static inline four tidy_four(four value)
+{
+    four_masks same = value == value, nan = (four_masks){} + 0x7fc00000;
+    return (four)(((four_masks)value & same) | (nan & ~same));
+}
+
+static inline two tidy_two(two value)
+{
+    two_masks same = value == value, nan = (two_masks){} + 0x7ff8000000000000;
+    return (two)(((two_masks)value & same) | (nan & ~same));
+}
+
+static inline four spread_four(float value)
+{
+    return (four){value, value, value, value};
+}
+
+static inline two spread_two(double value)
+{
+    return (two){value, value};
+}
+
+#define fused(a, b, c) __builtin_elementwise_fma(a, b, c)
+#define WHOLE(T, V, B_SCALAR, B_VECTOR, EXPRESSION)                                   \
+    {                                                                                 \
+        enum { LANES = sizeof(V) / sizeof(T) };                                       \
+        T *vd = vreg(insn->rd);                                                       \
+        const T *va = vreg(insn->rs2);                                                \
+        uint64_t i = 0;                                                               \
+        for (; i + LANES <= length; i += LANES) {                                     \
+            V a = *(const V *)(va + i), b = B_VECTOR, d = *(V *)(vd + i);             \
+            (void)d;                                                                  \
+            *(V *)(vd + i) = tidy_##V(EXPRESSION);                                    \
+        }                                                                             \
+        for (; i < length; i++) {                                                     \
+            T a = va[i], b = B_SCALAR, d = vd[i];                                     \
+            (void)d;                                                                  \
+            vd[i] = tidy_##T(EXPRESSION);                                             \
+        }                                                                             \
+    }
+#define FAST(T, V, EXPRESSION)                                                        \
+    if (funct3(insn) == OPFVV) {                                                      \
+        const T *vb = vreg(insn->rs1);                                                \
+        WHOLE(T, V, vb[i], *(const V *)(vb + i), EXPRESSION)                          \
+    } else {                                                                          \
+        T s = scalar_##T(insn);                                                       \
+        V splat = spread_##V(s);                                                      \
+        WHOLE(T, V, s, splat, EXPRESSION)                                             \
+    }
+#define ARITHMETIC(name, EXPRESSION)                                                  \
+    ELEMENTWISE(name##_any, tidy_float(EXPRESSION), tidy_double(EXPRESSION))          \
+    static void name(const struct insn *insn)                                         \
+    {                                                                                 \
+        uint64_t length = hart.vl;                                                    \
+        if (!unmasked(insn) || hart.vstart || (hart.sew != 4 && hart.sew != 8)) {     \
+            name##_any(insn);                                                         \
+            return;                                                                   \
+        }                                                                             \
+        need_float(insn, hart.sew);                                                   \
+        need_operands(insn);                                                          \
+        if (hart.sew == 4) {                                                          \
+            FAST(float, four, EXPRESSION)                                             \
+        } else {                                                                      \
+            FAST(double, two, EXPRESSION)                                             \
+        }                                                                             \
+        finish_tail(insn->rd, hart.lmul, hart.sew);                                   \
+    }
 
 ARITHMETIC(vfadd, a + b)
 ARITHMETIC(vfsub, a - b)
@@ -90,14 +159,14 @@ ELEMENTWISE(vfmax, tidy_float(most_float(a, b)), tidy_double(most_double(a, b)))
 ELEMENTWISE(vfsgnj, sign_float(a, b), sign_double(a, b))
 ELEMENTWISE(vfsgnjn, sign_float(a, -b), sign_double(a, -b))
 ELEMENTWISE(vfsgnjx, signbit(b) ? -a : a, signbit(b) ? -a : a)
-ELEMENTWISE(vfmadd, tidy_float(fma_float(b, d, a)), tidy_double(fma_double(b, d, a)))
-ELEMENTWISE(vfnmadd, tidy_float(fma_float(-b, d, -a)), tidy_double(fma_double(-b, d, -a)))
-ELEMENTWISE(vfmsub, tidy_float(fma_float(b, d, -a)), tidy_double(fma_double(b, d, -a)))
-ELEMENTWISE(vfnmsub, tidy_float(fma_float(-b, d, a)), tidy_double(fma_double(-b, d, a)))
-ELEMENTWISE(vfmacc, tidy_float(fma_float(b, a, d)), tidy_double(fma_double(b, a, d)))
-ELEMENTWISE(vfnmacc, tidy_float(fma_float(-b, a, -d)), tidy_double(fma_double(-b, a, -d)))
-ELEMENTWISE(vfmsac, tidy_float(fma_float(b, a, -d)), tidy_double(fma_double(b, a, -d)))
-ELEMENTWISE(vfnmsac, tidy_float(fma_float(-b, a, d)), tidy_double(fma_double(-b, a, d)))
+ARITHMETIC(vfmadd, fused(b, d, a))
+ARITHMETIC(vfnmadd, fused(-b, d, -a))
+ARITHMETIC(vfmsub, fused(b, d, -a))
+ARITHMETIC(vfnmsub, fused(-b, d, a))
+ARITHMETIC(vfmacc, fused(b, a, d))
+ARITHMETIC(vfnmacc, fused(-b, a, -d))
+ARITHMETIC(vfmsac, fused(b, a, -d))
+ARITHMETIC(vfnmsac, fused(-b, a, d))
 
 /* Unary; vs1 selects the operation. */
 #define UNARY(name, FLOAT, DOUBLE)                                                    \
