@@ -22,7 +22,7 @@ class OpenBlas:
     name = "openblas"
     runners = ("native",)
 
-    def unavailable(self, spec: OperatorSpec) -> str | None:
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
         """Return what is missing: the wheel, an adapter, a dtype."""
         if importlib.util.find_spec("scipy_openblas32") is None:
             return "openblas: the scipy-openblas32 wheel is missing; run pip install -e ."

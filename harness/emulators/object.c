@@ -79,6 +79,8 @@ static uint64_t resolve(const struct object *object, uint32_t index)
     if (symbol->st_shndx != SHN_UNDEF)
         return object->base + symbol->st_value;
     uint64_t found = guest_symbol(-1, name);
+    if (!found)
+        found = guest_symbol(-1, "opw_missing"); /* a library is served by a small C library: see guest_libc.c */
     if (!found && ELF64_ST_BIND(symbol->st_info) != STB_WEAK && index)
         guest_fails("load", "undefined symbol: %s", name);
     return found;
@@ -113,10 +115,24 @@ static void relocate(const struct object *object, const Elf64_Rela *entry)
     }
 }
 
+/* The number of symbols is nowhere said; the GNU hash table's last chain ends with the last symbol. */
+static uint64_t count_symbols(const uint32_t *table)
+{
+    uint32_t buckets = table[0], first = table[1], bloom_words = table[2], last = 0;
+    const uint32_t *bucket = table + 4 + 2 * bloom_words, *chain = bucket + buckets;
+    for (uint32_t i = 0; i < buckets; i++)
+        last = bucket[i] > last ? bucket[i] : last;
+    if (last < first)
+        return first;
+    while (!(chain[last - first] & 1))
+        last++;
+    return last + 1;
+}
+
 /* Pointers of the dynamic section are offsets within the object. */
 static void read_dynamic(struct object *object, const Elf64_Dyn *entry)
 {
-    const uint32_t *hash = NULL;
+    const uint32_t *hash = NULL, *gnu_hash = NULL;
     for (; entry->d_tag != DT_NULL; entry++) {
         uint64_t at = object->base + entry->d_un.d_ptr;
         switch (entry->d_tag) {
@@ -129,11 +145,10 @@ static void read_dynamic(struct object *object, const Elf64_Dyn *entry)
         case DT_INIT_ARRAY: object->constructors = at; break;
         case DT_INIT_ARRAYSZ: object->constructor_bytes = entry->d_un.d_val; break;
         case DT_HASH: hash = guest_host(at); break;
+        case DT_GNU_HASH: gnu_hash = guest_host(at); break;
         }
     }
-    /* Without DT_HASH the string table follows the symbols, as every linker lays them out. */
-    object->count = hash ? hash[1]
-                         : (uint64_t)((const char *)object->strings - (const char *)object->symbols) / sizeof(Elf64_Sym);
+    object->count = hash ? hash[1] : gnu_hash ? count_symbols(gnu_hash) : 0;
 }
 
 /* Copy the segments of a file to guest memory at one base. */
