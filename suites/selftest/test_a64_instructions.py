@@ -100,7 +100,7 @@ def random_word(rng: Random, pattern: str, is_memory: bool) -> int:
     while True:  # LDSMAX, LDSMIN of less than 64 bits are left out: unicorn 2.1 compares them unsigned
         word = int("".join(d if d in "01" else rng.choice("01") for d in digits), 2)
         fields = [word >> at & 31 for at in (0, 10, 16)]
-        if word & 0xBF20EC00 == 0x38204000 and word >> 30 < 3:
+        if word & 0x3F20EC00 == 0x38204000 and word >> 30 < 3:
             continue
         if not is_memory or (word >> 5 & 31 not in fields and fields[0] != fields[1]):
             return word
