@@ -156,7 +156,7 @@ def test_against_qemu(setting, bench, tmp_path):
     subprocess.run([zig, "clang", *flags, "-c", "t.s", "-o", "t.o"], cwd=tmp_path, check=True)
     subprocess.run([zig, "ld.lld", "-static", "t.o", "-o", "t"], cwd=tmp_path, check=True)
     cpu = f"rv64,v=true,vlen={8 * vlenb},vext_spec=v1.0"
-    done = subprocess.run([QEMU, "-cpu", cpu, str(tmp_path / "t")], capture_output=True, check=True)
+    done = subprocess.run([QEMU, "-cpu", cpu, str(tmp_path / "t")], capture_output=True, check=True, timeout=30)
     theirs = np.frombuffer(done.stdout, np.uint8).reshape(len(instructions), -1)
     ours = run_probe(bench, target, instructions, setting, given)
 
