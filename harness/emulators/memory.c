@@ -25,9 +25,9 @@ void guest_reserve(int reply_fd)
 
 uint64_t guest_place(size_t bytes)
 {
-    uint64_t address = next_free + GUARD_BYTES;
+    uint64_t address = next_free + 2 * GUARD_BYTES; /* each neighbour has its own half */
     next_free = (address + bytes + PAGE - 1) / PAGE * PAGE;
-    if (next_free + GUARD_BYTES >= GUEST_BYTES)
+    if (next_free + 2 * GUARD_BYTES >= GUEST_BYTES)
         guest_fails("worker", "the guest's memory is full");
     return address;
 }

@@ -102,7 +102,8 @@ def _line(line: str, number: int) -> str:
         word = encode(mnemonic, match["rest"])
     except BadRequest as wrong:
         raise BadRequest(f"line {number}: {line.strip()}: {wrong}") from None
-    return f"{match['label']}    .word 0x{word:08x} # {mnemonic} {match['rest'].strip()}"
+    label = match["label"].strip()
+    return f"{label or '   '} .word 0x{word:08x} # {mnemonic} {match['rest'].strip()}"
 
 
 def encode(mnemonic: str, operands: str) -> int:
