@@ -1,7 +1,8 @@
 """
 Time the look-up of a tuned operator: `python -m benchmarks.store_lookup [RECORDS]`.
 
-The design asks for under 10 ms from a closed store to the record, with 20,000 records in it.
+The design asks for under 10 ms from a closed store to the record, with 20,000 records in it, and for under 5 ms from
+an open one with 1,000,000: `python -m benchmarks.store_lookup 1000000`.
 """
 
 import subprocess
@@ -18,6 +19,7 @@ RECORDS = 20_000
 OPERATORS = 200
 PROCESSES = 11
 LOOKUPS = 2_000
+BATCH = 10_000
 FACTS = {"tuning": "0" * 32, "throughput_gflops": 150.0, "machine": {"cpu": "x" * 40, "features": ["avx512f"] * 12}}
 
 
@@ -50,6 +52,16 @@ def lookup_s(path: Path, identity: str) -> float:
     return elapsed_s
 
 
+def open_s(store: Store, identity: str) -> float:
+    """Return the seconds one look-up takes in an open store."""
+    start_s = time.perf_counter()
+    found = store.tuned(identity)
+    elapsed_s = time.perf_counter() - start_s
+    if found is None:
+        raise SystemExit(f"no operator for {identity}")
+    return elapsed_s
+
+
 def fresh_process_s(path: Path, number: int) -> float:
     """Return what `lookup_s` takes in a process that has done nothing before."""
     command = [sys.executable, "-m", "benchmarks.store_lookup", str(path), f"identity-{number}"]
@@ -61,13 +73,16 @@ def main(records: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory)
         with Store.open(path) as store:
-            for number in range(records):
-                store.add(record(number))
+            for start in range(0, records, BATCH):
+                store.adopt([], [record(number) for number in range(start, min(start + BATCH, records))])
             for number in range(OPERATORS):
                 store.put_tuned(f"identity-{number}", record(number))
         fresh_ms = 1e3 * median([fresh_process_s(path, number) for number in range(PROCESSES)])
         again_ms = 1e3 * median([lookup_s(path, f"identity-{number % OPERATORS}") for number in range(LOOKUPS)])
+        with Store.open(path) as store:
+            open_ms = 1e3 * median([open_s(store, f"identity-{number % OPERATORS}") for number in range(LOOKUPS)])
     print(f"{records} records: open and look up {fresh_ms:.2f} ms in a fresh process, {again_ms:.2f} ms when repeated")
+    print(f"  best for a key, from an open store: {open_ms:.3f} ms")
 
 
 if __name__ == "__main__":
