@@ -1,11 +1,10 @@
 """
 Evaluate: one candidate, checked and timed, at the pace the machine has just now.
 
-Machines that share their cores with others change pace for tenths of seconds to seconds, by up to a factor of two, and
-hit one candidate harder than the other. A reference (the first right candidate) is therefore timed before and after
-every slice of a candidate. The slice counts when the reference ran at its best on both sides; else the evaluation waits
-and tries again, while the budget for waiting lasts. After that a disturbed candidate is scaled by the reference, and can
-no longer claim to beat the best undisturbed one.
+Machines that share their cores with others change pace for tenths of seconds to seconds, by up to a factor of two. A
+reference (the first right candidate) is therefore timed before and after every slice of a candidate. A slice counts when
+the reference ran alike on both sides: at its best, and the minimum of the slice is the cost; or at some slower pace,
+and the cost is scaled by that pace. Where the pace changed in between, the slice is taken again.
 """
 
 import time
@@ -23,13 +22,14 @@ from harness.runners.native import NativeObject, NativeWorker, Session, Timing
 from harness.verify import exact_mismatch, exact_operands, output_name, timeout_s
 
 EVALUATION_S = 0.01
-REFERENCE_S = 0.003
-ATTEMPTS = 12
-PAUSE_S = 0.05
+REFERENCE_S = 0.002
+ATTEMPTS = 8
+MOMENT_S = 0.05
+SAMPLE_S = 2e-4
 LONG_CALL_S = 0.05
 """From here on the checked call is the timed one, and the reference is left to the race of the leaders."""
-STEADY = 1.05
-"""Up to this pace the machine counts as undisturbed: the minimum of 3 ms of samples has a deviation of about 3%."""
+STEADY = 1.06
+"""Paces this close are alike: the minimum of a few samples has a deviation of about 3%."""
 OK = Verdict(outcome=Outcome.OK)
 
 
@@ -56,13 +56,11 @@ class Evaluator:
         peak_gflops: Callable[[], float],
         *,
         seed: int,
-        patience_s: float,
     ) -> None:
         """
         Fill the arena with exact operands and compute what every candidate must give.
 
         `peak_gflops` measures the machine's peak; it is asked again when a candidate seems to exceed what is known.
-        `patience_s` is how long all evaluations together may wait for a quiet machine.
         """
         self._worker, self._arena, self._spec = worker, arena, case.spec
         self._measure_peak, self._peak_gflops = peak_gflops, peak_gflops()
@@ -74,8 +72,7 @@ class Evaluator:
         self._long = case.spec.flops / (self._peak_gflops * 1e9) > LONG_CALL_S and not self._accumulates
         self._reference: Session | None = None
         self._reference_s = inf
-        self._best_s = inf
-        self._patience_s = patience_s
+        self._paced_at, self._paced = -inf, 1.0
 
     def close(self) -> None:
         """Let the reference go."""
@@ -108,41 +105,34 @@ class Evaluator:
         return self._compare() if verdict.ok else verdict
 
     def _time_at_pace(self, session: Session) -> Evaluation:
-        """Take slices until one is undisturbed; scale the best one when patience ends."""
-        samples: list[float] = []
-        paces = [self._pace()]
-        for attempt in range(ATTEMPTS):
-            timing = self._time(session, EVALUATION_S)
+        """Take slices until the pace held through one."""
+        paces = [self._last_pace()]
+        for _ in range(ATTEMPTS):
+            timing = self._time(session, EVALUATION_S, warm=0)  # the checked call was the warm-up
             if timing is None:
                 return Evaluation(verdict=session.verdict)
             if not (verdict := self._judge(timing)).ok:
                 return Evaluation(verdict=verdict, samples_s=timing.cpu_s)
             paces.append(self._pace())
-            if max(paces[-2:]) <= STEADY:
-                self._best_s = min(self._best_s, *timing.cpu_s)
-                return Evaluation(verdict=OK, samples_s=timing.cpu_s, cost_s=min(timing.cpu_s))
-            samples += timing.cpu_s
-            if not self._wait(PAUSE_S * attempt):
+            if max(paces[-2:]) <= STEADY * min(paces[-2:]):
                 break
-        pace = max(1.0, min(paces))
-        cost_s = min(samples) / pace
-        return Evaluation(verdict=OK, samples_s=tuple(samples), pace=pace, cost_s=max(cost_s, min(self._best_s, min(samples))))
-
-    def _wait(self, seconds: float) -> bool:
-        """Sleep while patience lasts."""
-        if self._patience_s <= 0:
-            return False
-        self._patience_s -= seconds
-        time.sleep(seconds)
-        return True
+        pace = max(paces[-2:])
+        floor_s = self._spec.flops / (self._peak_gflops * 1e9)
+        cost_s = max(floor_s, min(timing.cpu_s) / (pace if pace > STEADY else 1.0))
+        return Evaluation(verdict=OK, samples_s=timing.cpu_s, pace=pace, cost_s=cost_s)
 
     def _pace(self) -> float:
         """Return the reference's time just now over its best."""
-        timing = self._time(self._reference, REFERENCE_S) if self._reference else None
+        timing = self._time(self._reference, REFERENCE_S, warm=1) if self._reference else None
         if timing is None:
             return 1.0
         self._reference_s = min(self._reference_s, *timing.cpu_s)
-        return min(timing.cpu_s) / self._reference_s
+        self._paced_at, self._paced = time.monotonic(), min(timing.cpu_s) / self._reference_s
+        return self._paced
+
+    def _last_pace(self) -> float:
+        """Return the pace measured after the candidate before, if that is only a moment ago."""
+        return self._paced if time.monotonic() - self._paced_at < MOMENT_S else self._pace()
 
     def _judge(self, timing: Timing) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
@@ -156,10 +146,9 @@ class Evaluator:
         )
         return next((verdict for verdict in verdicts if not verdict.ok), OK)
 
-    def _time(self, session: Session, budget_s: float) -> Timing | None:
-        warm = 0 if self._long else 1
+    def _time(self, session: Session, budget_s: float, *, warm: int) -> Timing | None:
         limit_s = timeout_s(self._spec)
-        return session.time(timeout_s=limit_s, samples=500, sample_s=2e-4, budget_s=budget_s, warm=warm)
+        return session.time(timeout_s=limit_s, samples=500, sample_s=SAMPLE_S, budget_s=budget_s, warm=warm)
 
     def _compare(self) -> Verdict:
         return exact_mismatch(self._output, self._arena.view(self._output), self._wanted)

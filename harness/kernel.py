@@ -162,3 +162,6 @@ class Author(Protocol):
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
         """Answer "where should the search start?", best guess first."""
+
+    def accounts(self, target: Target, spec: OperatorSpec) -> Mapping[str, Any]:
+        """Return what the answers cost: calls, tokens, price, seconds; nothing for an author who is free."""

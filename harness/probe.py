@@ -1,4 +1,4 @@
-"""Measure the machine: FMA peak and core clock, from register-only loops run like any candidate."""
+"""Measure the machine: FMA peak, core clock and L2 bandwidth, from loops that run like any candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class ProbeSpec:
     """A loop without operands; enough of an `OperatorSpec` for the runner."""
 
     kind: int
-    """512 or 256: FMAs of that many bits; 0: dependent multiplies."""
+    """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: reads from L2."""
     operator: ClassVar[str] = "probe"
     dtype: ClassVar[DType] = DType.F32
 
@@ -40,8 +40,8 @@ class ProbeSpec:
 
     @property
     def work(self) -> int:
-        """Return floating-point operations (kinds 512, 256) or cycles (kind 0) of one call."""
-        return TURNS * {512: 24 * 32, 256: 12 * 16, 0: 24}[self.kind]
+        """Return floating-point operations (kinds 512, 256), cycles (kind 0) or bytes (kind 1) of one call."""
+        return {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: (192 << 10) * (TURNS // 1000)}[self.kind]
 
 
 def probe_object(toolchain: Toolchain) -> NativeObject:

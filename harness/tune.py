@@ -33,12 +33,10 @@ from harness.store import tuning_key
 from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
-LEADERS = 4
-RACE_ROUNDS = 9
+LEADERS = 6
+RACE_ROUNDS = 15
 ORDER_SHARE = 0.2
 """Share of the evaluations left to instruction order, after the tunables have settled."""
-PATIENCE = 0.25
-"""Share of the seconds that may be spent waiting for a quiet machine."""
 MOVES_TRIED = 6
 """Moves offered at each order: they are built in one batch."""
 PLACEMENTS = (0, 1, 5)
@@ -107,7 +105,6 @@ class Tuner:
                 self._case,
                 lambda: self._bench.peak_gflops(self._target),
                 seed=self._seed,
-                patience_s=self._budget.seconds * PATIENCE,
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._builder.build(self._space_of_tunables.starts)
@@ -252,9 +249,10 @@ class Tuner:
             "evaluations": len(self._costs),
             "tuning_s": sum(record.seconds for record in self._evaluations()),
             "fingerprints": self._fingerprints,
-            "search": {"name": self._search_name, "seed": self._seed},
+            "search": {"name": self._search_name, "seed": self._seed, **(self._policy.summary() if self._policy else {})},
             "tuning": self._tuning,
             "machine": self._bench.machine_facts(self._target),
+            "accounts": dict(self._author.accounts(self._target, self._case.spec)),
         }
         record = replace(self._record("winner", candidate, checked.verdict, tuple(samples)), facts=facts)
         self._bench.store.put_tuned(self._identity, record)

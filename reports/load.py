@@ -73,6 +73,8 @@ class Case:
     search: dict[str, Any]
     texts: dict[str, str]
     """Paths of its sketch, script and assembly, relative to the store, by what they are."""
+    accounts: dict[str, Any]
+    """What a language model's answers cost; empty where nobody was asked."""
 
     @property
     def ok(self) -> bool:
@@ -166,6 +168,7 @@ def case_of(record: Record) -> Case:
         fingerprints=_mapping(facts, "fingerprints"),
         search=_mapping(facts, "search"),
         texts={clean(name): path for name, path in _mapping(facts, "texts").items() if isinstance(path, str)},
+        accounts=_mapping(facts, "accounts"),
     )
 
 

@@ -6,7 +6,7 @@ It never builds or times anything, and it is deterministic: the same space, seed
 the same questions. A killed tuning resumes by asking again and answering from the store until it reaches new ground.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -111,6 +111,9 @@ class Policy(Protocol):
         rng: Random,
     ) -> Action:
         """Answer "which action next?" from the steps that led here, root first; must be one of ``actions``."""
+
+    def summary(self) -> Mapping[str, object]:
+        """Return what records keep of its work beyond seed and costs: calls, refused answers."""
 
 
 class SearchFactory(Protocol):

@@ -87,6 +87,7 @@ def test_json_has_exactly_the_promised_keys(store, run):
         "residual": 0.06,
         "evaluations": 50,
         "tuning_s": 2.5,
+            "accounts": {},
         "peers": {
             "openblas": {
                 "version": "0.3.31",
