@@ -25,8 +25,23 @@ def test_the_recipe_gates_a_head_against_its_base(tmp_path, shared_store):
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "1 SAME" in done.stdout
     assert (clone / "gate.md").read_text().startswith("## Opwright gate: passed")
-    assert (clone / "history.jsonl").read_text().count('"kind":"measurement"') == 1
+    assert (clone / "history.jsonl").read_text().count('{"kind":"measurement"') == 1
     assert "base" not in subprocess.run(["git", "worktree", "list"], cwd=clone, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_revision_is_a_base(tmp_path, shared_store):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(clone)], check=True)
+    command = [sys.executable, "-m", "pytest", "suites/test_throughput.py", "-p", "no:xdist", *SELECTION, "--gate-base"]
+    environment = {**os.environ, "OPWRIGHT_STORE": str(shared_store)}
+    done, unknown = (
+        subprocess.run([*command, revision], cwd=clone, env=environment, capture_output=True, text=True, check=False)
+        for revision in ("HEAD", "nowhere")
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "1 SAME" in done.stdout
+    assert (4, True) == (unknown.returncode, "invalid reference: nowhere" in unknown.stderr)
 
 
 @pytest.fixture
