@@ -35,11 +35,13 @@ def resolve(name: str, source: str, declared: Mapping[str, Any], target: Target,
     names: dict[str, float] = {**target.factors, **spec.dims()}
     for key, formula in declared.get("names", {}).items():
         names[key] = evaluate(formula, names)
+    has = {entry["name"]: bool(evaluate(entry.get("when", "1"), names)) for entry in declared["tunable"]}
+    names |= {tunable: 0 for tunable, present in has.items() if not present}
     return Sketch(
         name=name,
         operator=declared["operator"],
         source=source,
-        tunables=tuple(_tunable(entry, names) for entry in declared["tunable"]),
+        tunables=tuple(_tunable(entry, names) for entry in declared["tunable"] if has[entry["name"]]),
         roles=tuple(declared["roles"]),
         needed=dict(declared.get("needed", {})),
         dims=tuple(spec.dims()),

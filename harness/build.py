@@ -1,5 +1,5 @@
 """
-Build: candidates into objects the native runner can load.
+Build: candidates into objects that a runner can load.
 
 A sketch is compiled once for each setting of its sketch tunables, a kernel once for each text; candidates that differ
 only in runtime tunables share everything. Builds go in batches: one script start, one assembler start.
@@ -14,6 +14,7 @@ from harness import order
 from harness.errors import BadRequest, IllegalMove
 from harness.isa import load_isa
 from harness.kernel import Candidate, KernelText, Sketch, TunableKind
+from harness.machine import Machine
 from harness.record import Outcome, Verdict
 from harness.runners.native import NativeObject
 from harness.sandbox import Sandbox
@@ -30,7 +31,7 @@ class Builder:
     ) -> None:
         self._target, self._sketch, self._toolchain, self._trusted = target, sketch, toolchain, trusted
         self._script = KernelScript(script, toolchain.store, sandbox, trusted=trusted)
-        self._cpu = target.toolchain["cpu"]
+        self._machine = Machine.of(target)
         self._paths: dict[str, Path | Verdict] = {}
         self._objects: dict[Candidate, NativeObject | Verdict] = {}
         self._parameters: set[str] = set()
@@ -85,10 +86,10 @@ class Builder:
 
     def _assemble(self, kernels: Sequence[KernelText]) -> None:
         missing = [kernel for kernel in kernels if self._key(kernel) not in self._paths]
-        self._paths.update(self._toolchain.assemble(missing, self._cpu, trusted=self._trusted))
+        self._paths.update(self._toolchain.assemble(missing, self._machine, trusted=self._trusted))
 
     def _key(self, kernel: KernelText) -> str:
-        return kernel_key(kernel, self._cpu, self._toolchain.name)
+        return kernel_key(kernel, self._machine, self._toolchain.name)
 
     def _object(self, candidate: Candidate, kernels: KernelSet) -> NativeObject | Verdict:
         main = self._main(candidate)
@@ -119,8 +120,7 @@ class Builder:
         values = dict(candidate.values)
         settings = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.SKETCH)}
         names = names_header(self._sketch.dims, self._sketch, settings)
-        flags = [f"-march={self._cpu}"]
-        return self._toolchain.compile_c(self._sketch.source, names, flags, trusted=self._trusted)
+        return self._toolchain.compile_c(self._sketch.source, names, self._machine, trusted=self._trusted)
 
 
 def names_header(dims: Sequence[str], sketch: Sketch | None = None, settings: Mapping[str, int] | None = None) -> str:

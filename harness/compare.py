@@ -2,7 +2,8 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe.
+control), the machine code of an earlier run where a gate asks for it, and probes of the FMA peak, the clock and L2. A
+modelled clock gives the same each time: one round, and the peak from the target.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ from harness.operator import OperatorSpec
 from harness.probe import open_probe
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, NativeWorker, Session
+from harness.runners.native import NativeObject
+from harness.runners.protocol import Session, Worker
 from harness.stats import median, paired_ratio
 from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
 from harness.workbench import Workbench, spec_key
@@ -75,7 +77,7 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
-    with bench.worker() as worker:
+    with bench.worker(bench.target(tuned.case.target)) as worker:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
@@ -135,6 +137,7 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         verdict=checked.verdict,
         identity=won.identity,
         candidate=won.candidate,
+        clock=bench.clock(target),
         facts=facts,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
@@ -152,7 +155,7 @@ def _timed(
     for baseline in baselines.values():
         environment.update(baseline.environment(target))
     items = {name: baseline.build(bench.toolchain, target, spec) for name, baseline in baselines.items()}
-    with bench.worker(environment) as worker, ExitStack() as stack:
+    with bench.worker(target, environment) as worker, ExitStack() as stack:
         verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
@@ -164,39 +167,39 @@ def _timed(
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
-        probes = {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
+        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
-        every = _rounds(sessions, spec)
-        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)])
+        every = _rounds(sessions, spec, worker)
+        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)]) if probes else [0]
         slices = {name: found.only(chosen) for name, found in every.items()}
-        peak_s, clock_s = slices[PEAK], slices[CLOCK]
+        rates = {name: [works[name] / seconds for seconds in slices[name].seconds] for name in probes}
         described = {name: _description(sessions[name].describe) for name in right}
         if OURS not in slices or CONTROL not in slices:
             failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
+    peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
     facts = {
         **record.facts,
-        **_throughput(spec, slices[OURS], works[PEAK] / median(peak_s.seconds) / 1e9),
-        "clock_hz": works[CLOCK] / median(clock_s.seconds),
+        **_throughput(spec, slices[OURS], median(peaks)),
+        "clock_hz": median(rates.get(CLOCK) or [target.clock_hz.value]),
         "rounds": len(chosen),
-        "rounds_taken": len(every[PEAK].seconds),
+        "rounds_taken": len(every[OURS].seconds),
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
         "rounds_s": {
             name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
         },
-        "clock_cycles": works[CLOCK],
+        "clock_cycles": works.get(CLOCK),
         "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
-    fastest = works[PEAK] / min(every[PEAK].seconds) / 1e9
-    verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
+    verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
 
 
 def _open_probe(
-    stack: ExitStack, sessions: dict[str, Session], worker: NativeWorker, item: NativeObject, name: str, kind: int
+    stack: ExitStack, sessions: dict[str, Session], worker: Worker, item: NativeObject, name: str, kind: int
 ) -> int:
     """Let a probe take part in the rounds; return its work a call."""
     session, spec = open_probe(worker, item, kind)
@@ -204,8 +207,10 @@ def _open_probe(
     return spec.work
 
 
-def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec) -> dict[str, Slices]:
-    """Take series of rounds until enough of them are undisturbed, by the probes' account."""
+def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec, worker: Worker) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the probes' account; one round of a model."""
+    if worker.repeatable:
+        return interleave(sessions, rounds=1, timeout_s=timeout_s(spec))
     slices = interleave(sessions, timeout_s=timeout_s(spec))
     for _ in range(SERIES - 1):
         probes = [need(slices, name, sessions).seconds for name in (PEAK, L2)]
@@ -221,7 +226,7 @@ def _named(reference: Record) -> dict[str, str]:
     return {"kind": reference.kind, "run": reference.run, "created": reference.created}
 
 
-def verify_baseline(worker: NativeWorker, item: NativeObject, spec: OperatorSpec) -> Verdict:
+def verify_baseline(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:
     """Verify a baseline as ours is verified, on the spec itself."""
     rng = np.random.default_rng(FRESH_SEED + 1)
     verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)

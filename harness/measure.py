@@ -11,7 +11,8 @@ from statistics import median
 
 from harness.errors import RunnerError
 from harness.record import Outcome, Verdict
-from harness.runners.native import Session, Timing
+from harness.runners.native import Timing
+from harness.runners.protocol import Session
 
 ROUNDS = 25
 SLICE_S = 0.01

@@ -7,6 +7,7 @@ from typing import ClassVar
 from harness.build import names_header
 from harness.dtype import DType
 from harness.errors import RunnerError
+from harness.machine import Machine
 from harness.operator import Operand
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
@@ -47,7 +48,7 @@ class ProbeSpec:
 def probe_object(toolchain: Toolchain) -> NativeObject:
     """Build the probe."""
     names = names_header(("kind", "turns"))
-    built = toolchain.compile_c((NATIVE / "probe.c").read_text(), names, ["-march=x86-64"], trusted=True)
+    built = toolchain.compile_c((NATIVE / "probe.c").read_text(), names, Machine.x86("x86-64"), trusted=True)
     if isinstance(built, Verdict):
         raise RunnerError(f"the machine probe does not build: {built}")
     return NativeObject(name="probe", libraries=(built,), trusted=True)

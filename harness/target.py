@@ -27,6 +27,12 @@ class Cache:
     shared_by: int
     """Cores that share it."""
     source: str
+    replacement: str = "lru"
+    """``lru`` or ``fifo``; this and the next two are for the timing model."""
+    latency_cycles: float = 0
+    """What an access that hits here waits beyond a hit in the first level."""
+    occupancy_cycles: float = 0
+    """How long one line keeps the path upwards busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,14 @@ class Target:
     """By dtype, one core: measured on a host, modelled elsewhere (its source says which)."""
     streaming_processors: Fact | None = None
     toolchain: Mapping[str, str] = field(default_factory=dict)
+    emulator: Mapping[str, Fact] = field(default_factory=dict)
+    """Parameters of the emulated instruction set, as ``vector_version``."""
+    timing: Mapping[str, Fact] = field(default_factory=dict)
+    """Parameters of the timing model, but for caches and clock (harness/emulators/timing.h)."""
+    timing_classes: Mapping[str, Fact] = field(default_factory=dict)
+    """By class of instructions: latency, ports and cycles."""
+    model: str = ""
+    """How far the timing model may be trusted, as ``uncalibrated: ...``; empty where time is measured."""
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> "Target":
@@ -85,6 +99,10 @@ class Target:
                 peak_gflops={key: _fact(data["peak_gflops"], key, (int, float)) for key in data.get("peak_gflops", {})},
                 streaming_processors=_fact(data["sms"], "count", int) if "sms" in data else None,
                 toolchain=dict(data.get("toolchain", {})),
+                emulator=_facts(data.get("emulator", {})),
+                timing=_facts({key: entry for key, entry in data.get("timing", {}).items() if key != "class"}),
+                model=data.get("timing_model", ""),
+                timing_classes=_facts(data.get("timing", {}).get("class", {})),
             )
         except KeyError as missing:
             raise BadRequest(f"target {name}: the entry {missing} is missing; see harness/targets/README.md") from None
@@ -107,6 +125,7 @@ class Target:
             "vector_bits": self.vector_bits.value,
             "vector_registers": self.vector_registers.value,
             "cores": self.cores.value,
+            **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon")},
         }
 
     def identity(self) -> dict[str, Any]:
@@ -129,8 +148,17 @@ def _fact(table: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> 
     return Fact(value=value, source=entry["source"])
 
 
+def _facts(table: Mapping[str, Any]) -> dict[str, Fact]:
+    """Read a table of facts of any kind; its reader checks the values."""
+    for key, entry in table.items():
+        if not isinstance(entry, Mapping) or "value" not in entry or not entry.get("source"):
+            raise BadRequest(f"{key}: write it as {{ value = ..., source = ... }}")
+    return {key: Fact(value=entry["value"], source=entry["source"]) for key, entry in table.items()}
+
+
 def _cache(entry: Mapping[str, Any]) -> Cache:
     known = {name: entry[name] for name in ("level", "bytes", "ways", "line_bytes", "shared_by", "source")}
+    known |= {name: entry[name] for name in ("replacement", "latency_cycles", "occupancy_cycles") if name in entry}
     if known["level"] not in (1, 2, 3) or known["bytes"] <= 0:
         raise BadRequest(f"cache {entry}: level is 1 to 3 and bytes is positive")
     return Cache(**known)

@@ -3,7 +3,7 @@ The toolchain: the `ziglang` wheel's clang, assembler and linker; nothing from t
 
 Generated text goes through the sandbox: screened, then assembled by `clang -cc1as` and linked by `ld.lld`, both run
 directly (11 and 12 ms, against 70 ms for the compiler driver with its cache).
-Only the worker, our own C, is built by `zig cc`, which brings its own libc headers.
+Only the worker and the emulators, our own C, are built by `zig cc`, which brings its own libc headers.
 """
 
 import importlib.util
@@ -11,11 +11,13 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.errors import ToolchainError
+from harness.errors import BadRequest, ToolchainError
 from harness.kernel import KernelText, digest
+from harness.machine import Machine
 from harness.record import Outcome, Verdict
 from harness.sandbox import Limits, Sandbox
 from harness.screen import screen_assembly
@@ -23,9 +25,10 @@ from harness.screen_c import screen_c
 from harness.store import Store
 
 NATIVE = Path(__file__).parent / "native"
+EMULATORS = Path(__file__).parent / "emulators"
 HEADER = "opw.h"
 LIMITS = Limits(cpu_s=60, wall_s=120.0, memory_mb=8192, output_bytes=1 << 20, file_mb=64)
-WORKER_SOURCES = ("worker.c", "child.c", "guard.c", "factors.c")
+WORKER_SOURCES = ("worker.c", "words.c", "child.c", "guard.c", "factors.c")
 KERNELS_A_FILE = 256
 
 
@@ -43,22 +46,34 @@ class Toolchain:
 
     def worker(self) -> Path:
         """Return the guarded worker, built at first use (about 10 s, the C library's stubs included)."""
-        sources = [NATIVE / name for name in (*WORKER_SOURCES, "worker.h", HEADER)]
-        key = digest("worker", self.name, [path.read_text() for path in sources])
+        return self._program("the guarded worker", [NATIVE / name for name in WORKER_SOURCES], [NATIVE])
+
+    def emulator(self, isa: str) -> Path:
+        """Return the emulator of an instruction set, built at first use for this machine's own processor (about 20 s)."""
+        own = sorted((EMULATORS / isa).glob("*.c"))
+        if not own:
+            raise ToolchainError(f"there is no emulator of {isa}: add harness/emulators/{isa}")
+        sources = [NATIVE / "worker.c", NATIVE / "words.c", *sorted(EMULATORS.glob("*.c")), *own]
+        return self._program(f"the {isa} emulator", sources, [NATIVE, EMULATORS, EMULATORS / isa])
+
+    def _program(self, name: str, sources: Sequence[Path], includes: Sequence[Path]) -> Path:
+        """Return a program of our own C, with the C library, for the processor it is built on."""
+        texts = [path.read_text() for place in includes for path in sorted(place.glob("*.[ch]"))]
+        key = digest("program", name, self.name, _processor(), texts)
         if (built := self.store.artefact(key)) is not None:
             return _executable(built)
-        with tempfile.TemporaryDirectory(prefix="opwright-worker-") as place:
-            output = Path(place) / "worker"
+        with tempfile.TemporaryDirectory(prefix="opwright-program-") as place:
+            output = Path(place) / "program"
             caches = {f"ZIG_{kind}_CACHE_DIR": str(self.store.path / "zig") for kind in ("GLOBAL", "LOCAL")}
-            command = [str(self._zig), "cc", "-O2", "-std=gnu11", "-o", str(output), "-ldl"]
-            command += [str(NATIVE / name) for name in WORKER_SOURCES]
+            command = [str(self._zig), "cc", "-O2", "-std=gnu11", "-Wno-pass-failed", "-o", str(output)]
+            command += [*(f"-I{path}" for path in includes), *map(str, sources), "-ldl", "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **caches}, check=False)
             if done.returncode:
-                raise ToolchainError(f"the guarded worker does not build with {self.name}: {_first_lines(done.stderr)}")
+                raise ToolchainError(f"{name} does not build with {self.name}: {_first_lines(done.stderr)}")
             return _executable(self.store.put_artefact(output.read_bytes(), key=key))
 
     def compile_c(
-        self, source: str, names: str, flags: Sequence[str], *, trusted: bool, may_import: bool = False
+        self, source: str, names: str, machine: Machine, *, trusted: bool, may_import: bool = False
     ) -> Path | Verdict:
         """
         Compile one freestanding C file into a shared object.
@@ -67,7 +82,7 @@ class Toolchain:
         """
         if not trusted and (refused := screen_c(source)) is not None:
             return refused
-        key = digest("c", self.name, source, names, flags, may_import, (NATIVE / HEADER).read_text())
+        key = digest("c", self.name, source, names, machine.to_json(), may_import, (NATIVE / HEADER).read_text())
         if (built := self.store.artefact(key)) is not None:
             return built
         with tempfile.TemporaryDirectory(prefix="opwright-c-") as place:
@@ -75,39 +90,45 @@ class Toolchain:
             (home / "source.c").write_text(source)
             (home / "opw_names.h").write_text(names)
             (home / HEADER).write_text((NATIVE / HEADER).read_text())
-            compile_it = [self._zig, "clang", "--target=x86_64-linux-gnu", *flags, "-O3", "-std=c11", "-ffreestanding"]
-            compile_it += ["-fno-builtin", "-fPIC", "-fvisibility=default", "-nostdinc", "-isystem"]
+            compile_it = [self._zig, "clang", f"--target={machine.triple}", *machine.c_flags, "-O3", "-std=c11"]
+            compile_it += ["-ffreestanding", "-fno-builtin", "-fPIC", "-fvisibility=default", "-nostdinc", "-isystem"]
             compile_it += [self._root / "lib" / "include", "-I", home, "-c", home / "source.c", "-o", home / "source.o"]
             link_it = self._link([home / "source.o"], home / "out.so", may_import)
             refused = self._run([compile_it, link_it], home, trusted)
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", key=key)
 
-    def assemble(self, kernels: Sequence[KernelText], cpu: str, *, trusted: bool) -> dict[str, Path | Verdict]:
+    def assemble(self, kernels: Sequence[KernelText], machine: Machine, *, trusted: bool) -> dict[str, Path | Verdict]:
         """Assemble kernels, many a file; map the digest of each text to its shared object or to what is wrong with it."""
         results: dict[str, Path | Verdict] = {}
         missing: dict[str, KernelText] = {}
         for kernel in kernels:
-            key = kernel_key(kernel, cpu, self.name)
+            key = kernel_key(kernel, machine, self.name)
             if key in results or key in missing:
                 continue
             if (built := self.store.artefact(key)) is not None:
                 results[key] = built
-            elif (refused := screen_assembly(kernel.text)) is not None:
+            elif (refused := screen_assembly(kernel.text, comment=machine.comment)) is not None:
                 results[key] = refused
             else:
                 missing[key] = kernel
         for batch in _distinct_names(missing):
-            results.update(self._assemble_batch(batch, cpu, trusted))
+            results.update(self._assemble_batch(batch, machine, trusted))
         return results
 
-    def _assemble_batch(self, batch: Mapping[str, KernelText], cpu: str, trusted: bool) -> dict[str, Path | Verdict]:
+    def _assemble_batch(
+        self, batch: Mapping[str, KernelText], machine: Machine, trusted: bool
+    ) -> dict[str, Path | Verdict]:
         """One file for all; where it fails, one each, so that the fault has a name."""
         with tempfile.TemporaryDirectory(prefix="opwright-asm-") as place:
             home = Path(place).resolve()
-            (home / "kernels.s").write_text("\n".join(kernel.text for kernel in batch.values()))
-            assemble = [self._zig, "clang", "-cc1as", "-triple", "x86_64-linux-gnu", "-filetype", "obj", "-target-cpu"]
-            assemble += [cpu, home / "kernels.s", "-o", home / "kernels.o"]
-            refused = self._run([assemble, self._link([home / "kernels.o"], home / "out.so")], home, trusted)
+            assemble = [self._zig, "clang", "-cc1as", "-triple", machine.triple, "-filetype", "obj"]
+            assemble += [*machine.assembler_flags, home / "kernels.s", "-o", home / "kernels.o"]
+            try:
+                text = "\n".join(_translated(kernel.text, machine) for kernel in batch.values())
+                (home / "kernels.s").write_text(text)
+                refused = self._run([assemble, self._link([home / "kernels.o"], home / "out.so")], home, trusted)
+            except BadRequest as unknown:
+                refused = Verdict(outcome=Outcome.COMPILE, reason=str(unknown))
             if refused is None:
                 data = (home / "out.so").read_bytes()
                 return {key: self.store.put_artefact(data, ".so", key=key) for key in batch}
@@ -115,7 +136,7 @@ class Toolchain:
             return dict.fromkeys(batch, refused)
         results: dict[str, Path | Verdict] = {}
         for key, kernel in batch.items():
-            results.update(self._assemble_batch({key: kernel}, cpu, trusted))
+            results.update(self._assemble_batch({key: kernel}, machine, trusted))
         return results
 
     def _link(self, objects: Sequence[Path], output: Path, may_import: bool = False) -> list[str | Path]:
@@ -139,9 +160,20 @@ class Toolchain:
         return None
 
 
-def kernel_key(kernel: KernelText, cpu: str, toolchain: str) -> str:
+def kernel_key(kernel: KernelText, machine: Machine, toolchain: str) -> str:
     """Return the build key of one kernel."""
-    return digest("kernel", toolchain, cpu, kernel.name, kernel.text)
+    return digest("kernel", toolchain, machine.to_json(), kernel.name, kernel.text)
+
+
+def _translated(text: str, machine: Machine) -> str:
+    """Return text that the assembler takes; raise `BadRequest` that names a line of the dialect that is wrong."""
+    return import_module(f"harness.isa.{machine.dialect}").translate(text) if machine.dialect else text
+
+
+def _processor() -> str:
+    """Return what our own programs are compiled for: this machine's feature flags."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line for line in lines if line.lower().startswith(("flags", "features", "isa"))), "")
 
 
 def _distinct_names(kernels: Mapping[str, KernelText]) -> Iterator[dict[str, KernelText]]:

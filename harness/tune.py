@@ -26,7 +26,8 @@ from harness.kernel import Author, Candidate, Move, Tunable
 from harness.measure import interleave
 from harness.record import Record, Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, NativeWorker
+from harness.runners.native import NativeObject
+from harness.runners.protocol import Worker
 from harness.search import Policy, Search, search_factory
 from harness.search.space import SketchSpace
 from harness.store import tuning_key
@@ -89,7 +90,7 @@ class Tuner:
             self._target, self._sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted
         )
         self._identity = bench.identity(case, author)
-        self._fingerprints = bench.fingerprints(author)
+        self._fingerprints = bench.fingerprints(author, self._target)
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
@@ -98,7 +99,7 @@ class Tuner:
 
     def run(self) -> Record:
         """Search, race, verify, store; raise `HarnessError` when no candidate is right."""
-        with self._bench.worker() as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
+        with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
             evaluator = Evaluator(
                 worker,
                 arena,
@@ -200,13 +201,15 @@ class Tuner:
     def _evaluations(self) -> list[Record]:
         return list(self._bench.store.evaluations(self._identity, self._tuning).values())
 
-    def _race(self, worker: NativeWorker, arena: Arena) -> list[Candidate]:
+    def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
         """
         Time the leaders in turn; return all right candidates, the race's order first.
 
         The lower quartile of the rounds decides: it ignores stretches in which others had the machine.
         """
         ranking = self._ranking()
+        if worker.repeatable:
+            return ranking
         leaders = ranking[:LEADERS]
         self._report("race")
         objects = self._builder.build(leaders)
@@ -228,7 +231,7 @@ class Tuner:
             item = self._builder.build([candidate])[0]
             if isinstance(item, Verdict):
                 continue
-            with self._bench.worker() as worker:
+            with self._bench.worker(self._target) as worker:
                 checked = verify(worker, item, self._case.spec, dict(candidate.values), self._seed + 1)
             if checked.verdict.ok:
                 return self._win(candidate, item, checked)
@@ -238,7 +241,7 @@ class Tuner:
     def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
         samples: list[float] = []
         for shift in PLACEMENTS:
-            with self._bench.worker() as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
+            with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
                 arena.fill(exact_operands(self._case.spec, np.random.default_rng(self._seed + 2)))
                 with worker.open(item, arena) as session:
                     timing = session.time(timeout_s=timeout_s(self._case.spec), samples=20, budget_s=EVALUATION_S)
@@ -270,6 +273,7 @@ class Tuner:
             identity=self._identity,
             candidate=candidate.to_json(),
             samples_s=tuple(samples),
+            clock=self._bench.clock(self._target),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 

@@ -14,7 +14,8 @@ import numpy as np
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, NativeWorker
+from harness.runners.native import NativeObject
+from harness.runners.protocol import Worker
 
 REJECT_ABOVE = 4.0
 OK = Verdict(outcome=Outcome.OK)
@@ -88,7 +89,7 @@ def _wrong(name: str, got: np.ndarray, wanted: np.ndarray, bad: np.ndarray) -> V
 
 
 def run_once(
-    worker: NativeWorker, item: NativeObject, spec: OperatorSpec, operands: Operands, placement: Placement
+    worker: Worker, item: NativeObject, spec: OperatorSpec, operands: Operands, placement: Placement
 ) -> tuple[Verdict, np.ndarray]:
     """Run one guarded call on fresh memory; return the verdict so far and the output."""
     with Arena(spec, placement) as arena:
@@ -103,7 +104,7 @@ def run_once(
 
 
 def verify_exact(
-    worker: NativeWorker,
+    worker: Worker,
     item: NativeObject,
     spec: OperatorSpec,
     operands: Operands,
@@ -117,7 +118,7 @@ def verify_exact(
         return _on(spec, exact_mismatch(output_name(spec), got, spec.reference(operands)))
 
 
-def verify_rounding(worker: NativeWorker, item: NativeObject, spec: OperatorSpec, operands: Operands) -> Verification:
+def verify_rounding(worker: Worker, item: NativeObject, spec: OperatorSpec, operands: Operands) -> Verification:
     """Run on reals and compare with float64 in units of the expected rounding error."""
     verdict, got = run_once(worker, item, spec, operands, Placement.ALIGNED)
     if not verdict.ok or not got.size:
@@ -132,7 +133,7 @@ def verify_rounding(worker: NativeWorker, item: NativeObject, spec: OperatorSpec
 
 
 def verify(
-    worker: NativeWorker,
+    worker: Worker,
     item: NativeObject,
     spec: OperatorSpec,
     tunables: Mapping[str, int],

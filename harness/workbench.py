@@ -21,7 +21,9 @@ from harness.kernel import Author, digest
 from harness.operator import OperatorSpec
 from harness.probe import probe_object, rates
 from harness.registry import discover
+from harness.runners.emulated import EmulatedWorker, machine_text
 from harness.runners.native import NativeObject, NativeWorker
+from harness.runners.protocol import Worker
 from harness.sandbox import Sandbox
 from harness.store import Store
 from harness.target import Target, load_target
@@ -46,8 +48,14 @@ class Workbench:
         """Return the machine probe."""
         return probe_object(self.toolchain)
 
-    def worker(self, environment: Mapping[str, str] | None = None) -> NativeWorker:
-        """Return a new worker process, pinned to the processor that is least disturbed now; the caller closes it."""
+    def worker(self, target: Target | None = None, environment: Mapping[str, str] | None = None) -> Worker:
+        """
+        Return a new worker process for a target (started with its first command); the caller closes it.
+
+        A native one is pinned to the processor that is least disturbed now.
+        """
+        if target is not None and target.runner == "emulated":
+            return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
         return NativeWorker(self.toolchain.worker(), environment, self._quietest_processor())
 
     def _quietest_processor(self) -> int:
@@ -61,6 +69,10 @@ class Workbench:
                 paces[processor] = median(rates(worker, self.probe, 256, slices=2))
         return max(processors, key=lambda processor: paces[processor])
 
+    def clock(self, target: Target) -> str:
+        """Return the clock that times a target's candidates."""
+        return EmulatedWorker.clock if target.runner == "emulated" else NativeWorker.clock
+
     def target(self, name: str) -> Target:
         """Return a target; `host` is detected once. Raise `TargetUnavailable` where it cannot run here."""
         if name not in self._targets:
@@ -69,11 +81,15 @@ class Workbench:
                     self._targets[name] = detect_host(self.toolchain, worker)
             else:
                 target = load_target(name)
-                raise TargetUnavailable(f"{name}: no runner of kind {target.runner} yet; use --target host")
+                if target.runner != "emulated":
+                    raise TargetUnavailable(f"{name}: no runner of kind {target.runner} yet; use --target host")
+                self._targets[name] = target
         return self._targets[name]
 
     def peak_gflops(self, target: Target) -> float:
-        """Measure the FMA peak now: the best of 25 ms of slices, since a ceiling is what the machine can do."""
+        """Measure the FMA peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
+        if target.runner == "emulated":
+            return float(target.peak_gflops["fp32"].value)
         with self.worker() as worker:
             return max(rates(worker, self.probe, target.vector_bits.value)) / 1e9
 
@@ -86,9 +102,12 @@ class Workbench:
         """Return the look-up key of a tuned operator: what it is for and who wrote it, nothing measured."""
         return digest("tuned", self.target(case.target).identity(), case.threads, spec_key(case.spec), author.name)
 
-    def fingerprints(self, author: Author) -> dict[str, str]:
-        """Return what a tuned operator depends on beyond its identity."""
-        return {"author": author.fingerprint, "toolchain": self.toolchain.name}
+    def fingerprints(self, author: Author, target: Target) -> dict[str, str]:
+        """Return what a tuned operator depends on beyond its identity; a modelled one also on its model."""
+        known = {"author": author.fingerprint, "toolchain": self.toolchain.name}
+        if target.runner == "emulated":
+            known["model"] = digest(machine_text(target), self.toolchain.emulator(target.isa).read_bytes().hex())
+        return known
 
     def machine_facts(self, target: Target) -> dict[str, Any]:
         """Return the machine's facts for records and reports."""
@@ -100,6 +119,7 @@ class Workbench:
             "clock_hz": target.clock_hz.value,
             "vector_bits": target.vector_bits.value,
             "sandbox": self.sandbox.level,
+            **({"model": target.model} if target.model else {}),
             "toolchain": self.toolchain.name,
         }
 

@@ -24,8 +24,8 @@ class Baseline(Protocol):
     runners: tuple[str, ...]
     """The kinds of runner it exists for: ``native``, ``cuda`` ..."""
 
-    def unavailable(self, spec: OperatorSpec) -> str | None:
-        """Return why it cannot serve the spec here, cause and remedy, or None when it can."""
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
+        """Return why it cannot serve the spec on the target, cause and remedy, or None when it can."""
 
     def environment(self, target: Target) -> Mapping[str, str]:
         """Return environment variables for the process it is loaded into (its core type, one thread)."""

@@ -8,6 +8,7 @@ from harness.baselines import ADAPTERS
 from harness.build import names_header
 from harness.dtype import DType
 from harness.errors import BaselineUnavailable
+from harness.machine import Machine
 from harness.operator import OperatorSpec
 from harness.record import Verdict
 from harness.runners.native import NativeObject
@@ -21,7 +22,7 @@ class OpenBlas:
     name = "openblas"
     runners = ("native",)
 
-    def unavailable(self, spec: OperatorSpec) -> str | None:
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
         """Return what is missing: the wheel, an adapter, a dtype."""
         if importlib.util.find_spec("scipy_openblas32") is None:
             return "openblas: the scipy-openblas32 wheel is missing; run pip install -e ."
@@ -36,10 +37,9 @@ class OpenBlas:
 
     def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
         """Compile the adapter; the library itself is loaded from the wheel."""
-        flags = [f"-march={target.toolchain['cpu']}"]
         names = names_header(tuple(spec.dims()))
         source = self._adapter(spec).read_text()
-        adapter = toolchain.compile_c(source, names, flags, trusted=True, may_import=True)
+        adapter = toolchain.compile_c(source, names, Machine.of(target), trusted=True, may_import=True)
         if isinstance(adapter, Verdict):
             raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {adapter.reason}")
         return NativeObject(name=self.name, libraries=(_library(), adapter), trusted=True)

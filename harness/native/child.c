@@ -9,78 +9,18 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
-
-void say(int fd, const char *format, ...)
-{
-    char text[2048];
-    va_list rest;
-    va_start(rest, format);
-    int length = vsnprintf(text, sizeof text - 1, format, rest);
-    va_end(rest);
-    if (length > (int)sizeof text - 2)
-        length = sizeof text - 2;
-    text[length++] = '\n';
-    for (const char *p = text; length > 0;) {
-        ssize_t done = write(fd, p, (size_t)length);
-        if (done <= 0)
-            _exit(3);
-        p += done;
-        length -= (int)done;
-    }
-}
-
-int64_t clock_ns(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-/* A command is whitespace-separated words; a malformed one ends the process, and the reader sees it die. */
-
-char *word(char **cursor)
-{
-    char *w = strsep(cursor, " \n");
-    if (!w || !*w) {
-        _exit(4);
-    }
-    return w;
-}
-
-int64_t number(char **cursor)
-{
-    return strtoll(word(cursor), NULL, 10);
-}
-
-static char *path(char **cursor)
-{
-    char *start = word(cursor), *to = start;
-    for (char *from = start; *from; to++) {
-        unsigned byte;
-        if (*from == '%' && sscanf(from + 1, "%2x", &byte) == 1) {
-            *to = (char)byte;
-            from += 3;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = 0;
-    return start;
-}
 
 static struct region regions[OPW_MAX_OPERANDS + 1];
 static int operand_count;

@@ -22,29 +22,6 @@ static int reply;
 static struct region *region;
 static int regions;
 
-/* Say in words where an address lies: which operand, how far outside. */
-static void locate(uintptr_t address, char *out, size_t room)
-{
-    for (int i = 0; i < regions; i++) {
-        struct region *r = &region[i];
-        uintptr_t end = (uintptr_t)r->high + GUARD_BYTES;
-        if (!r->map || address < (uintptr_t)r->map || address >= end)
-            continue;
-        long offset = (long)(address - (uintptr_t)r->data);
-        if (offset < 0)
-            snprintf(out, room, "%s, %ld bytes before its start", r->name, -offset);
-        else if ((size_t)offset >= r->bytes)
-            snprintf(out, room, "%s, %ld bytes past its end", r->name, offset - (long)r->bytes);
-        else
-            snprintf(out, room, "%s at byte %ld%s", r->name, offset, r->read_only ? " (an input: read only)" : "");
-        return;
-    }
-    if (address == 0)
-        snprintf(out, room, "no operand (null, misaligned or non-canonical address)");
-    else
-        snprintf(out, room, "no operand (address 0x%lx)", (unsigned long)address);
-}
-
 static void name_instruction(uintptr_t rip, char *out, size_t room)
 {
     Dl_info info;
@@ -66,7 +43,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     const char *kind = number == SIGILL ? "illegal" : number == SIGSYS ? "syscall" : number == SIGFPE ? "arithmetic"
                        : number == SIGTRAP ? "trap" : "fault";
     if (number == SIGSEGV || number == SIGBUS)
-        locate((uintptr_t)info->si_addr, where, sizeof where);
+        locate(region, regions, (uintptr_t)info->si_addr, where, sizeof where);
     if (number == SIGSYS)
         snprintf(where, sizeof where, "system call %d", info->si_syscall);
     if ((uintptr_t)info->si_addr != rip || number == SIGILL || number == SIGFPE || number == SIGTRAP)

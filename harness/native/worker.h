@@ -1,4 +1,4 @@
-/* What the three files of the guarded worker share. */
+/* What the files of the guarded worker share. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -32,12 +32,16 @@ int guarded_call(const void *run, const struct opw_args *args, const struct opw_
                  int64_t *returned);
 const char *broken_register(int mask);
 
-/* child.c: one candidate; and what both sides of the pipe need to talk. */
+/* child.c: one candidate. */
 void child_main(char *line, int request_fd, int reply_fd);
+
+/* words.c: what both sides of the pipe need to talk. */
 void say(int fd, const char *format, ...);
 int64_t clock_ns(clockid_t id);
 char *word(char **cursor);
 int64_t number(char **cursor);
+char *path(char **cursor);
+void locate(const struct region *region, int regions, uintptr_t address, char *out, size_t room);
 
 /* factors.c: CPUID. */
 void print_factors(int fd);

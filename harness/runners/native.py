@@ -53,6 +53,9 @@ class Timing:
 class NativeWorker:
     """A persistent worker process; restarted by its owner when it dies. Use as a context manager."""
 
+    clock = "cpu"
+    repeatable = False
+
     def __init__(self, executable: Path, environment: Mapping[str, str] | None = None, cpu: int | None = None) -> None:
         self._executable = executable
         self._cpu = cpu
@@ -96,6 +99,9 @@ class NativeWorker:
             raise RunnerError(f"more than {SLOTS} sessions are open in one worker")
         slot = self._free.pop()
         reply = self.request(f"open {slot} {_problem(arena)} {_object(item)}", 90)
+        return self._session(slot, reply)
+
+    def _session(self, slot: int, reply: Mapping[str, Any]) -> "Session":
         return Session(self, slot, reply)
 
     def release(self, slot: int) -> None:

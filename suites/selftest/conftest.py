@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import KernelText
+from harness.machine import Machine
 from harness.record import Verdict
 from harness.runners.native import NativeObject, NativeWorker
 from harness.store import Store, default_store
@@ -33,24 +34,24 @@ def worker(bench: Workbench) -> Iterator[NativeWorker]:
 class ObjectFactory:
     """Builds small candidates straight from text, past sketches and scripts."""
 
-    def __init__(self, bench: Workbench, cpu: str) -> None:
-        self._toolchain, self._cpu = bench.toolchain, cpu
+    def __init__(self, bench: Workbench, machine: Machine) -> None:
+        self._toolchain, self._machine = bench.toolchain, machine
 
     def c(self, body: str, dims: tuple[str, ...], *, trusted: bool = False) -> NativeObject | Verdict:
         from harness.build import names_header
 
         source = f'#include "opw.h"\n#include "opw_names.h"\n{body}'
-        built = self._toolchain.compile_c(source, names_header(dims), [f"-march={self._cpu}"], trusted=trusted)
+        built = self._toolchain.compile_c(source, names_header(dims), self._machine, trusted=trusted)
         return built if isinstance(built, Verdict) else NativeObject(name="c", libraries=(built,))
 
     def assembly(self, body: str) -> NativeObject | Verdict:
         text = ".intel_syntax noprefix\n.text\n.globl opw_run\n.type opw_run, @function\nopw_run:\n"
         text += f'{body}\n.section .note.GNU-stack,"",@progbits\n'
         kernel = KernelText(name="opw_run", role="whole", signature="opw_run", text=text)
-        (built,) = self._toolchain.assemble([kernel], self._cpu, trusted=False).values()
+        (built,) = self._toolchain.assemble([kernel], self._machine, trusted=False).values()
         return built if isinstance(built, Verdict) else NativeObject(name="asm", libraries=(Path(built),))
 
 
 @pytest.fixture(scope="session")
 def objects(bench: Workbench, host: Target) -> ObjectFactory:
-    return ObjectFactory(bench, host.toolchain["cpu"])
+    return ObjectFactory(bench, Machine.of(host))

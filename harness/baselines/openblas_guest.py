@@ -1,0 +1,128 @@
+"""
+OpenBLAS for emulated targets: the `scipy-openblas32` wheel of the guest's platform, loaded into the emulator.
+
+The wheel is fetched by pip at first use, pinned by version and hash, and kept beside the store. The library picks its
+core from what the guest's C library (guest_libc.c) says of the processor: ZVL128B or ZVL256B with RVV 1.0; RVV 0.7.1
+is not in the wheel, so those targets get the scalar generic core, and the report says so. On AArch64 it reads the
+processor's identification; `openblas_core` in a target's `[toolchain]` overrides it.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.baselines import ADAPTERS
+from harness.build import names_header
+from harness.dtype import DType
+from harness.errors import BaselineUnavailable
+from harness.machine import Machine
+from harness.operator import OperatorSpec
+from harness.record import Verdict
+from harness.runners.native import NativeObject
+from harness.store import default_store
+from harness.target import Target
+from harness.toolchain import Toolchain
+
+VERSION = "0.3.34.0.0"
+FETCH_S = 120
+HWCAP_V = 1 << 21
+"""Bit of the letter V in what Linux reports of a RISC-V processor (Documentation/arch/riscv/hwprobe.rst)."""
+HWCAP_NEON = 0x803
+"""FP, ASIMD, and CPUID: programs may read MIDR_EL1 (Documentation/arch/arm64/elf_hwcaps.rst)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One platform's file on PyPI."""
+
+    platform: str
+    sha256: str
+
+
+WHEELS = {
+    "riscv": Wheel("manylinux_2_39_riscv64", "3a43c4677f133682271d983b30101e6ed44c8dbed6125646ee9aafae1194c3aa"),
+    "neon": Wheel("manylinux_2_28_aarch64", "b534496a7c5fd69abf7938cbcc3f4fbb8108d9ed99ac9f93db229abd99281b06"),
+}
+
+
+class GuestOpenBlas:
+    """The wheel that numpy is built against, on the target's own platform."""
+
+    name = "openblas"
+    runners = ("emulated",)
+
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
+        """Return what is missing: an adapter, a dtype, the wheel and a network to fetch it from."""
+        if target.isa not in WHEELS:
+            return f"openblas: no wheel is known for {target.isa}"
+        if not self._adapter(spec).exists():
+            return f"openblas: no adapter for {spec.operator}; add {self._adapter(spec).name} to harness/baselines"
+        if spec.dtype is not DType.F32:
+            return f"openblas: no adapter for {spec.dtype}"
+        try:
+            _library(WHEELS[target.isa])
+        except BaselineUnavailable as missing:
+            return str(missing)
+        return None
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        """Return nothing: the guest has an environment of its own."""
+        return {}
+
+    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
+        """Compile the adapter and the guest's C library for the target; the library itself comes from the wheel."""
+        machine = Machine.of(target)
+        hwcap = HWCAP_NEON if target.isa == "neon" else HWCAP_V if "v" in target.features else 0
+        core = target.toolchain.get("openblas_core", "")
+        names = names_header(tuple(spec.dims())) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
+        libc = toolchain.compile_c((ADAPTERS / "guest_libc.c").read_text(), names, machine, trusted=True)
+        adapter = toolchain.compile_c(self._adapter(spec).read_text(), names, machine, trusted=True, may_import=True)
+        for built in (libc, adapter):
+            if isinstance(built, Verdict):
+                raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {built.reason}")
+        libraries = (libc, _library(WHEELS[target.isa]), adapter)
+        return NativeObject(name=self.name, libraries=libraries, trusted=True)
+
+    def _adapter(self, spec: OperatorSpec) -> Path:
+        return ADAPTERS / f"openblas_{spec.operator}.c"
+
+
+def _library(wheel: Wheel) -> Path:
+    """Return the shared object of a platform's wheel, fetched once."""
+    place = default_store() / "wheels" / wheel.sha256
+    library = place / "libscipy_openblas.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(prefix="opwright-wheel-") as fetched:
+            file = _fetch(wheel, Path(fetched))
+            data = zipfile.ZipFile(file).read("scipy_openblas32/lib/libscipy_openblas.so")
+        place.mkdir(parents=True, exist_ok=True)
+        partial = place / f"partial-{os.getpid()}"
+        partial.write_bytes(data)
+        partial.replace(library)
+    return library
+
+
+def _fetch(wheel: Wheel, place: Path) -> Path:
+    """Download the pinned wheel; raise `BaselineUnavailable` with the command that failed, or for a wrong hash."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--platform", wheel.platform]
+    command += ["--python-version", "311", f"scipy-openblas32=={VERSION}"]
+    try:
+        done = subprocess.run([*command, "-d", str(place)], capture_output=True, text=True, timeout=FETCH_S, check=False)
+    except subprocess.TimeoutExpired:
+        done = None
+    file = next(place.glob("*.whl"), None)
+    if file is None:
+        last = (done.stderr.strip().splitlines() or ["no answer"])[-1] if done else f"no answer within {FETCH_S} s"
+        raise BaselineUnavailable(f"openblas: the wheel cannot be fetched ({last}); online, run {' '.join(command)}")
+    if hashlib.sha256(file.read_bytes()).hexdigest() != wheel.sha256:
+        raise BaselineUnavailable(f"openblas: {file.name} is not the file that is pinned in {Path(__file__).name}")
+    return file
+
+
+BASELINE = GuestOpenBlas()

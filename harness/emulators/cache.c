@@ -1,0 +1,367 @@
+/*
+ * Caches, miss buffers, stream prefetcher and memory: how long an access waits beyond a hit in the first level.
+ *
+ * A line carries the time at which it arrives, so a second access to it waits for the rest only. Transfers between
+ * levels and from memory occupy their path for a while each, which is what limits bandwidth; written lines go back
+ * when they are evicted. The guest's pages are scattered over physical memory by a fixed hash.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest.h"
+#include "timing.h"
+
+#define LEVELS 3
+#define MISSES_MAX 64
+#define STREAMS_MAX 32
+#define NOBODY ~0ULL
+
+struct line {
+    uint64_t tag;
+    int64_t ready;
+    uint32_t used;
+    uint8_t dirty, prefetched;
+};
+
+static struct level {
+    int64_t bytes, ways, sets;
+    int fifo;
+    int64_t latency, occupancy; /* beyond a hit in the first level; of the path up, a line */
+    int64_t path_free;
+    struct line *lines;
+    uint64_t hits, misses;
+} levels[LEVELS];
+
+static struct stream {
+    uint64_t last;
+    int direction, confidence;
+    int first_done, second_done; /* lines ahead of `last` that were fetched already */
+    uint32_t used;
+} streams[STREAMS_MAX];
+
+static int line_bits = 6, page_bits = 12, level_count;
+static int64_t memory_latency, memory_occupancy, write_back, memory_free;
+static int first_misses = 4, second_misses = 16;
+static int64_t first_busy[MISSES_MAX], second_busy[MISSES_MAX];
+static int stream_count, ahead_first, ahead_second, confidence_needed = 2, stops_at_page = 1;
+static int write_allocate = 1;
+static uint32_t clock_hand;
+static uint64_t prefetched, written_back;
+
+static int64_t ticks(double cycles)
+{
+    return (int64_t)(cycles * TICKS + 0.5);
+}
+
+/* cache LEVEL BYTES WAYS LINE lru|fifo [LATENCY OCCUPANCY] */
+static void read_level(const char *rest)
+{
+    int number, line;
+    long bytes, ways;
+    char policy[8];
+    double latency = 0, occupancy = 0;
+    int count = sscanf(rest, "%d %ld %ld %d %7s %lf %lf", &number, &bytes, &ways, &line, policy, &latency, &occupancy);
+    if (count < 5 || number < 1 || number > LEVELS || bytes < line * ways || line & (line - 1))
+        guest_fails("worker", "cache %s: write level, bytes, ways, line, lru or fifo, latency, occupancy", rest);
+    struct level *level = &levels[number - 1];
+    *level = (struct level){.bytes = bytes, .ways = ways, .sets = bytes / line / ways, .fifo = strcmp(policy, "fifo") == 0,
+                            .latency = ticks(latency), .occupancy = ticks(occupancy)};
+    line_bits = __builtin_ctz((unsigned)line);
+    level_count = number > level_count ? number : level_count;
+}
+
+int cache_configure(const char *key, const char *rest)
+{
+    double a = 0, b = 0, c = 0;
+    int count = sscanf(rest, "%lf %lf %lf", &a, &b, &c);
+    if (strcmp(key, "cache") == 0) {
+        read_level(rest);
+    } else if (strcmp(key, "memory") == 0 && count == 3) { /* LATENCY OCCUPANCY WRITE_BACK */
+        memory_latency = ticks(a), memory_occupancy = ticks(b), write_back = ticks(c);
+    } else if (strcmp(key, "misses") == 0 && count >= 2) { /* outstanding, of the first level and of the second */
+        first_misses = a < 1 ? 1 : a > MISSES_MAX ? MISSES_MAX : (int)a;
+        second_misses = b < 1 ? 1 : b > MISSES_MAX ? MISSES_MAX : (int)b;
+    } else if (strcmp(key, "prefetch") == 0 && count == 3) { /* STREAMS, lines ahead into L1, lines ahead into L2 */
+        stream_count = a > STREAMS_MAX ? STREAMS_MAX : (int)a;
+        ahead_first = (int)b, ahead_second = (int)c;
+    } else if (strcmp(key, "prefetch_confidence") == 0) {
+        confidence_needed = (int)a;
+    } else if (strcmp(key, "prefetch_stops_at_page") == 0) {
+        stops_at_page = (int)a;
+    } else if (strcmp(key, "page_bits") == 0) {
+        page_bits = (int)a;
+    } else if (strcmp(key, "write_allocate") == 0) {
+        write_allocate = (int)a;
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+void cache_reset(void)
+{
+    if (!level_count)
+        guest_fails("worker", "the timing model lacks a cache");
+    for (int i = 0; i < level_count; i++) {
+        size_t count = (size_t)(levels[i].sets * levels[i].ways);
+        levels[i].lines = levels[i].lines ? levels[i].lines : malloc(count * sizeof(struct line));
+        for (size_t k = 0; k < count; k++)
+            levels[i].lines[k] = (struct line){.tag = NOBODY};
+    }
+    cache_restart();
+}
+
+void cache_restart(void)
+{
+    for (int i = 0; i < level_count; i++) {
+        levels[i].path_free = 0;
+        levels[i].hits = levels[i].misses = 0;
+        for (int64_t k = 0; k < levels[i].sets * levels[i].ways; k++)
+            levels[i].lines[k].ready = 0;
+    }
+    memset(first_busy, 0, sizeof first_busy);
+    memset(second_busy, 0, sizeof second_busy);
+    memset(streams, 0, sizeof streams);
+    memory_free = 0;
+    prefetched = written_back = 0;
+}
+
+/* Physical line of a guest address: pages keep their offsets, their frames are hashed. */
+static inline uint64_t physical(uint64_t address)
+{
+    uint64_t page = address >> page_bits, frame = page * 0x9e3779b97f4a7c15;
+    frame ^= frame >> 29;
+    frame = (frame * 0xbf58476d1ce4e5b9) >> 40;
+    return (frame << (page_bits - line_bits)) | (address >> line_bits & ((1ULL << (page_bits - line_bits)) - 1));
+}
+
+static inline struct line *set_of(struct level *level, uint64_t tag)
+{
+    return level->lines + (int64_t)(tag % (uint64_t)level->sets) * level->ways;
+}
+
+static inline struct line *look_up(struct level *level, uint64_t tag)
+{
+    struct line *line = set_of(level, tag);
+    for (int64_t i = 0; i < level->ways; i++, line++)
+        if (line->tag == tag) {
+            if (!level->fifo)
+                line->used = ++clock_hand;
+            return line;
+        }
+    return NULL;
+}
+
+static void write_back_line(int from, uint64_t tag, int64_t now);
+
+/* Put a line into a level; the one it replaces goes down if it was written. */
+static struct line *insert(int number, uint64_t tag, int64_t ready)
+{
+    struct level *level = &levels[number];
+    struct line *set = set_of(level, tag), *victim = set;
+    for (int64_t i = 1; i < level->ways; i++)
+        if (set[i].used < victim->used)
+            victim = &set[i];
+    if (victim->tag != NOBODY && victim->dirty)
+        write_back_line(number + 1, victim->tag, ready);
+    *victim = (struct line){.tag = tag, .ready = ready, .used = ++clock_hand};
+    return victim;
+}
+
+static void write_back_line(int to, uint64_t tag, int64_t now)
+{
+    struct line *line = NULL;
+    for (; to < level_count && !line; to++)
+        line = look_up(&levels[to], tag);
+    if (line) {
+        line->dirty = 1;
+        return;
+    }
+    written_back++;
+    memory_free = (memory_free > now ? memory_free : now) + write_back;
+}
+
+static int least(const int64_t *busy, int count)
+{
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (busy[i] < busy[best])
+            best = i;
+    return best;
+}
+
+/* Get a line from below the first level: when it arrives there. The second level's own prefetches do not climb. */
+static int64_t from_below(uint64_t tag, int64_t now, int climbs)
+{
+    int64_t begin = now, arrives;
+    int found = 1, buffer = -1;
+    for (; found < level_count; found++) {
+        struct level *level = &levels[found];
+        if (climbs || found > 1) {
+            begin = level->path_free > begin ? level->path_free : begin;
+            level->path_free = begin + level->occupancy;
+        }
+        struct line *line = look_up(level, tag);
+        if (line) {
+            level->hits++;
+            begin = line->ready > begin ? line->ready : begin;
+            break;
+        }
+        level->misses++;
+        if (found == 1) {
+            buffer = least(second_busy, second_misses);
+            begin = second_busy[buffer] > begin ? second_busy[buffer] : begin;
+        }
+    }
+    if (found < level_count) {
+        arrives = begin + levels[found].latency;
+    } else {
+        begin = memory_free > begin ? memory_free : begin;
+        memory_free = begin + memory_occupancy;
+        arrives = begin + memory_latency;
+    }
+    for (int level = 1; level < found && level < level_count; level++)
+        insert(level, tag, arrives - levels[level].latency);
+    if (buffer >= 0)
+        second_busy[buffer] = arrives - levels[1].latency;
+    return arrives;
+}
+
+/* Fetch one line ahead; 0 where the buffers are full. */
+static int fetch_ahead(uint64_t address, int into_first, int64_t now)
+{
+    uint64_t tag = physical(address);
+    if (into_first) {
+        if (look_up(&levels[0], tag))
+            return 1;
+        int buffer = least(first_busy, first_misses);
+        if (first_busy[buffer] > now)
+            return 0;
+        int64_t arrives = from_below(tag, now, 1);
+        first_busy[buffer] = arrives;
+        insert(0, tag, arrives)->prefetched = 1;
+    } else {
+        if (level_count < 2 || look_up(&levels[1], tag))
+            return 1;
+        if (second_busy[least(second_busy, second_misses)] > now)
+            return 0;
+        from_below(tag, now, 0);
+    }
+    prefetched++;
+    return 1;
+}
+
+static struct stream *follow(uint64_t line)
+{
+    for (int i = 0; i < stream_count; i++) {
+        struct stream *s = &streams[i];
+        int64_t distance = (int64_t)(line - s->last);
+        if (!s->used || distance > 2 || distance < -2)
+            continue;
+        s->used = ++clock_hand;
+        if (distance == 0)
+            return NULL;
+        int direction = distance > 0 ? 1 : -1, moved = (int)(distance * direction), same = direction == s->direction;
+        s->confidence = same ? s->confidence + 1 : 1;
+        s->first_done = same && s->first_done > moved ? s->first_done - moved : 0;
+        s->second_done = same && s->second_done > moved ? s->second_done - moved : 0;
+        s->direction = direction;
+        s->last = line;
+        return s;
+    }
+    if (!stream_count)
+        return NULL;
+    struct stream *s = streams;
+    for (int i = 1; i < stream_count; i++)
+        if (streams[i].used < s->used)
+            s = &streams[i];
+    *s = (struct stream){.last = line, .used = ++clock_hand};
+    return NULL;
+}
+
+/* Fetch from `done` + 1 to `wanted` lines ahead of a stream; returns how far it came. */
+static int run_ahead(const struct stream *s, int done, int wanted, int into_first, int64_t now)
+{
+    for (int k = done + 1; k <= wanted; k++) {
+        uint64_t next = (s->last + (uint64_t)(int64_t)(s->direction * k)) << line_bits;
+        int leaves_page = next >> page_bits != s->last >> (page_bits - line_bits);
+        if ((stops_at_page && leaves_page) || !fetch_ahead(next, into_first, now))
+            return k - 1;
+    }
+    return wanted > done ? wanted : done;
+}
+
+static void prefetch_streams(uint64_t address, int64_t now)
+{
+    struct stream *s = follow(address >> line_bits);
+    if (!s || s->confidence < confidence_needed)
+        return;
+    s->first_done = run_ahead(s, s->first_done, ahead_first, 1, now);
+    if (s->second_done < s->first_done)
+        s->second_done = s->first_done;
+    s->second_done = run_ahead(s, s->second_done, ahead_second, 0, now);
+}
+
+/* One line; when its data are there. */
+static int64_t access_line(uint64_t address, int64_t now, int store)
+{
+    uint64_t tag = physical(address);
+    struct line *line = look_up(&levels[0], tag);
+    if (line) {
+        int64_t ready = line->ready > now ? line->ready : now;
+        levels[0].hits++;
+        line->dirty |= (uint8_t)store;
+        if (line->prefetched) {
+            line->prefetched = 0;
+            prefetch_streams(address, now);
+        }
+        return ready;
+    }
+    levels[0].misses++;
+    if (store && !write_allocate && (level_count < 2 || !look_up(&levels[1], tag))) {
+        memory_free = (memory_free > now ? memory_free : now) + write_back; /* a full line, written past the caches */
+        return now;
+    }
+    int buffer = least(first_busy, first_misses);
+    int64_t begin = first_busy[buffer] > now ? first_busy[buffer] : now, arrives = from_below(tag, begin, 1);
+    first_busy[buffer] = arrives;
+    insert(0, tag, arrives)->dirty = (uint8_t)store;
+    prefetch_streams(address, now);
+    return arrives;
+}
+
+static inline int64_t access_all(uint64_t address, uint32_t bytes, int64_t now, int store)
+{
+    int64_t latest = now;
+    uint64_t last = (address + (bytes ? bytes - 1 : 0)) >> line_bits;
+    for (uint64_t line = address >> line_bits; line <= last; line++) {
+        int64_t ready = access_line(line << line_bits, now, store);
+        latest = ready > latest ? ready : latest;
+    }
+    return latest - now;
+}
+
+int64_t cache_load(uint64_t address, uint32_t bytes, int64_t now)
+{
+    return access_all(address, bytes, now, 0);
+}
+
+int64_t cache_store(uint64_t address, uint32_t bytes, int64_t now)
+{
+    return access_all(address, bytes, now, 1);
+}
+
+void cache_prefetch(uint64_t address, int64_t now)
+{
+    fetch_ahead(address, 1, now);
+}
+
+void cache_counters(char *out, int room)
+{
+    int n = 0;
+    for (int i = 0; i < level_count; i++)
+        n += snprintf(out + n, (size_t)(room - n), "l%d_misses=%llu ", i + 1, (unsigned long long)levels[i].misses);
+    snprintf(out + n, (size_t)(room - n), "prefetched=%llu written_back=%llu", (unsigned long long)prefetched,
+             (unsigned long long)written_back);
+}

@@ -1,0 +1,373 @@
+/*
+ * The scoreboard: when each instruction can begin, from its registers, the issue width, its port and memory.
+ *
+ * In order, an instruction begins after the one before it; a load that misses stalls only the first user of its value.
+ * Out of order, it begins when its operands are ready and one of its ports has a gap, within a window of instructions
+ * that retire in order. A register group is read and written register by register, so that a long operation can
+ * follow another at the same pace.
+ */
+#include "timing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest.h"
+
+#define PORTS 16
+#define WINDOW_MAX 512
+#define STORE_BUFFER_MAX 64
+#define GAPS 1024 /* cycles of port use that are remembered */
+#define PREDICTORS 4096
+
+enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };
+
+static struct class {
+    int64_t latency;
+    int64_t cycles[4]; /* ticks a port is busy, by log2 of the register group */
+    uint16_t ports;
+    uint8_t given;
+} classes[TIMING_CLASS_COUNT];
+
+static const char *const class_names[] = {
+#define X(name, like) #name,
+    TIMING_CLASSES(X)
+#undef X
+};
+static const uint8_t class_like[] = {
+#define X(name, like) TIMING_##like,
+    TIMING_CLASSES(X)
+#undef X
+};
+
+static char port_names[PORTS][16];
+static double clock_hz = 1e9;
+static int out_of_order, issue_width = 1, window = 64, store_buffer = 8;
+static int64_t mispredict = 8 * TICKS, step = TICKS;
+static enum blocking blocking;
+
+static int64_t ready[TIMING_REGISTERS];
+static int64_t port_free[PORTS];
+/* Out of order: whether a port is busy in a cycle, and up to where all the following cycles are busy too. */
+static struct busy {
+    uint32_t cycle, end; /* the low halves: small, as every instruction looks here */
+} port_busy[PORTS][GAPS];
+static int64_t carry[TIMING_CLASS_COUNT];
+static int64_t last_issue, last_done, resume, dispatched, retired_last;
+static int64_t retired[WINDOW_MAX], stores[STORE_BUFFER_MAX];
+static int oldest, oldest_store;
+static uint8_t predictor[PREDICTORS];
+static uint64_t instructions, mispredicted;
+
+/* "V0+V1": any one of them. */
+static uint16_t ports_of(char *text)
+{
+    uint16_t mask = 0;
+    for (char *name = strtok(text, "+"); name; name = strtok(NULL, "+")) {
+        int i = 0;
+        while (i < PORTS && port_names[i][0] && strcmp(port_names[i], name))
+            i++;
+        if (i == PORTS)
+            guest_fails("worker", "more than %d ports", PORTS);
+        snprintf(port_names[i], sizeof port_names[i], "%s", name);
+        mask |= (uint16_t)(1 << i);
+    }
+    return mask;
+}
+
+/* class NAME LATENCY PORTS CYCLES [CYCLES2 CYCLES4 CYCLES8]; a missing one is twice the one before. */
+static void read_class(const char *rest)
+{
+    char name[32], ports[128];
+    double latency, cycles[4];
+    int count = sscanf(rest, "%31s %lf %127s %lf %lf %lf %lf", name, &latency, ports, cycles, cycles + 1, cycles + 2, cycles + 3);
+    int i = 0;
+    while (i < TIMING_CLASS_COUNT && strcmp(class_names[i], name))
+        i++;
+    if (count < 4 || i == TIMING_CLASS_COUNT)
+        guest_fails("worker", "class %s: write a known class, its latency, its ports and its cycles", rest);
+    classes[i].latency = (int64_t)(latency * TICKS);
+    classes[i].ports = ports_of(ports);
+    classes[i].given = 1;
+    for (int k = 0; k < 4; k++)
+        classes[i].cycles[k] = k + 4 <= count ? (int64_t)(cycles[k] * TICKS + 0.5) : 2 * classes[i].cycles[k - 1];
+}
+
+int timing_configure(const char *key, const char *rest)
+{
+    if (strcmp(key, "class") == 0)
+        read_class(rest);
+    else if (strcmp(key, "clock_hz") == 0)
+        clock_hz = strtod(rest, NULL);
+    else if (strcmp(key, "out_of_order") == 0)
+        out_of_order = atoi(rest);
+    else if (strcmp(key, "issue_width") == 0)
+        issue_width = atoi(rest);
+    else if (strcmp(key, "window") == 0)
+        window = atoi(rest);
+    else if (strcmp(key, "store_buffer") == 0)
+        store_buffer = atoi(rest);
+    else if (strcmp(key, "mispredict") == 0)
+        mispredict = (int64_t)(strtod(rest, NULL) * TICKS);
+    else if (strcmp(key, "blocking") == 0)
+        blocking = strcmp(rest, "all") == 0 ? BLOCK_ALL : strcmp(rest, "vector") == 0 ? BLOCK_VECTOR : BLOCK_NONE;
+    else
+        return 0;
+    if (issue_width < 1 || window < 1 || window > WINDOW_MAX || store_buffer < 1 || store_buffer > STORE_BUFFER_MAX)
+        guest_fails("worker", "%s %s is out of range", key, rest);
+    return 1;
+}
+
+void timing_reset(void)
+{
+    for (int i = 0; i < TIMING_CLASS_COUNT; i++) {
+        int like = i;
+        for (int hops = 0; !classes[like].given && hops < TIMING_CLASS_COUNT; hops++)
+            like = class_like[like];
+        if (!classes[like].given)
+            guest_fails("worker", "the timing model lacks the class %s", class_names[like]);
+        classes[i] = classes[like];
+    }
+    step = TICKS / issue_width;
+    memset(predictor, 2, sizeof predictor);
+    cache_reset();
+    timing_restart();
+}
+
+void timing_restart(void)
+{
+    memset(ready, 0, sizeof ready);
+    memset(port_free, 0, sizeof port_free);
+    memset(port_busy, 0xff, sizeof port_busy);
+    memset(carry, 0, sizeof carry);
+    memset(retired, 0, sizeof retired);
+    memset(stores, 0, sizeof stores);
+    last_issue = last_done = resume = dispatched = retired_last = 0;
+    oldest = oldest_store = 0;
+    instructions = mispredicted = 0;
+    cache_restart();
+}
+
+/* When all sources are there for an operation that takes `cycles` for the whole group. */
+static inline int64_t sources_ready(const struct timing_op *op, int64_t cycles)
+{
+    int64_t when = 0;
+    for (int s = 0; s < 4; s++) {
+        const struct timing_span *span = &op->source[s];
+        if (span->count == 1) {
+            if (ready[span->first] > when)
+                when = ready[span->first];
+            continue;
+        }
+        for (int i = 0; i < span->count; i++) {
+            int64_t needed = ready[span->first + i] - i * cycles / span->count;
+            if (needed > when)
+                when = needed;
+        }
+    }
+    return when;
+}
+
+static inline void targets_done(const struct timing_op *op, int64_t first, int64_t cycles)
+{
+    for (int s = 0; s < 2; s++) {
+        const struct timing_span *span = &op->target[s];
+        for (int i = 0; i < span->count; i++)
+            ready[span->first + i] = first + (span->count > 1 ? i * cycles / span->count : 0);
+    }
+}
+
+/* In order: the earliest free of the ports, and it is taken. */
+static inline int64_t take_port(uint16_t ports, int64_t when, int64_t cycles)
+{
+    int best = __builtin_ctz(ports);
+    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
+        if (port_free[__builtin_ctz(rest)] < port_free[best])
+            best = __builtin_ctz(rest);
+    if (port_free[best] > when)
+        when = port_free[best];
+    port_free[best] = when + cycles;
+    return when;
+}
+
+/* The first cycle from `cycle` on in which a port has a gap of `cycles`. */
+static inline uint32_t find_gap(struct busy *busy, uint32_t cycle, uint32_t cycles)
+{
+    for (;;) {
+        uint32_t begin = cycle, k = 0;
+        while (busy[cycle % GAPS].cycle == cycle)
+            cycle = busy[cycle % GAPS].end;
+        while (begin != cycle) { /* all whom we passed now lead here at once */
+            uint32_t next = busy[begin % GAPS].end;
+            busy[begin % GAPS].end = cycle;
+            begin = next;
+        }
+        while (k < cycles && busy[(cycle + k) % GAPS].cycle != cycle + k)
+            k++;
+        if (k == cycles)
+            return cycle;
+        cycle += k;
+    }
+}
+
+/* Out of order: the port with the earliest gap, at its time. */
+static int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
+{
+    int64_t *left = &carry[op->class], whole = (cycles + *left) / TICKS;
+    *left = (cycles + *left) % TICKS;
+    if (!whole)
+        return when;
+    if (whole > GAPS / 8)
+        return take_port(ports, when, cycles);
+    int64_t first = (when + TICKS - 1) / TICKS;
+    uint32_t best = UINT32_MAX, length = (uint32_t)whole;
+    struct busy *chosen = NULL;
+    for (unsigned rest = ports; rest && best; rest &= rest - 1) {
+        struct busy *busy = port_busy[__builtin_ctz(rest)];
+        uint32_t wait = find_gap(busy, (uint32_t)first, length) - (uint32_t)first;
+        if (wait < best)
+            best = wait, chosen = busy;
+    }
+    uint32_t from = (uint32_t)first + best;
+    for (uint32_t k = from; k != from + length; k++)
+        chosen[k % GAPS] = (struct busy){k, from + length};
+    return (first + best) * TICKS;
+}
+
+/* The time at which an instruction begins; its port is taken from then on. */
+static inline int64_t begin(const struct timing_op *op, int64_t cycles)
+{
+    const struct class *class = &classes[op->class];
+    int64_t when = sources_ready(op, cycles);
+    instructions++;
+    if (!out_of_order) {
+        int64_t next = last_issue + step > resume ? last_issue + step : resume;
+        if (when < next)
+            when = next;
+        return last_issue = take_port(class->ports, when, cycles);
+    }
+    int64_t next = dispatched + step > resume ? dispatched + step : resume;
+    dispatched = retired[oldest] > next ? retired[oldest] : next;
+    if (when < dispatched + TICKS)
+        when = dispatched + TICKS;
+    return take_gap(op, class->ports, when, cycles);
+}
+
+static inline void finish(int64_t done)
+{
+    if (done > last_done)
+        last_done = done;
+    if (out_of_order) {
+        retired_last = done > retired_last + step ? done : retired_last + step;
+        retired[oldest] = retired_last;
+        oldest = oldest + 1 == window ? 0 : oldest + 1;
+    }
+}
+
+static inline int64_t cycles_of(const struct timing_op *op)
+{
+    return classes[op->class].cycles[op->group & 3] * op->count;
+}
+
+void timing_compute(const struct timing_op *op)
+{
+    int64_t cycles = cycles_of(op), first = begin(op, cycles) + classes[op->class].latency;
+    targets_done(op, first, cycles);
+    finish(first);
+}
+
+static void loaded(const struct timing_op *op, int64_t when, int64_t cycles, int64_t wait)
+{
+    int64_t first = when + classes[op->class].latency + wait;
+    if (wait && (blocking == BLOCK_ALL || (blocking == BLOCK_VECTOR && op->class >= TIMING_vload)))
+        resume = when + wait;
+    targets_done(op, first, cycles);
+    finish(first);
+}
+
+void timing_load(const struct timing_op *op, uint64_t address, uint32_t bytes)
+{
+    int64_t cycles = cycles_of(op), when = begin(op, cycles);
+    loaded(op, when, cycles, cache_load(address, bytes, when));
+}
+
+static int64_t buffer_store(int64_t when)
+{
+    if (stores[oldest_store] > when) {
+        when = stores[oldest_store];
+        if (!out_of_order)
+            last_issue = when;
+    }
+    return when;
+}
+
+static void stored(int64_t when, int64_t wait)
+{
+    stores[oldest_store] = when + wait;
+    oldest_store = oldest_store + 1 == store_buffer ? 0 : oldest_store + 1;
+    finish(when + TICKS);
+}
+
+void timing_store(const struct timing_op *op, uint64_t address, uint32_t bytes)
+{
+    int64_t when = buffer_store(begin(op, cycles_of(op)));
+    stored(when, cache_store(address, bytes, when));
+}
+
+void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n, uint32_t bytes, int store)
+{
+    int64_t cycles = cycles_of(op), when = begin(op, cycles), longest = 0;
+    if (store)
+        when = buffer_store(when);
+    for (int i = 0; i < n; i++) {
+        int64_t at = when + cycles * i / n;
+        int64_t wait = (store ? cache_store(addresses[i], bytes, at) : cache_load(addresses[i], bytes, at)) + at - when;
+        if (wait > longest)
+            longest = wait;
+    }
+    if (store)
+        stored(when, longest);
+    else
+        loaded(op, when, cycles, longest);
+}
+
+void timing_prefetch(const struct timing_op *op, uint64_t address)
+{
+    int64_t when = begin(op, cycles_of(op));
+    cache_prefetch(address, when);
+    finish(when + TICKS);
+}
+
+/* Two-bit counters; calls, returns and direct jumps are predicted. */
+void timing_branch(const struct timing_op *op, uint64_t pc, int taken, int always)
+{
+    int64_t done = begin(op, cycles_of(op)) + classes[op->class].latency;
+    targets_done(op, done, 0);
+    finish(done);
+    if (always || op->target[0].count || op->source[1].count == 0)
+        return;
+    uint8_t *counter = &predictor[(pc >> 1) % PREDICTORS];
+    if ((*counter >= 2) != taken) {
+        mispredicted++;
+        resume = done + mispredict;
+    }
+    *counter = (uint8_t)(taken ? (*counter < 3 ? *counter + 1 : 3) : (*counter ? *counter - 1 : 0));
+}
+
+int64_t timing_ticks(void)
+{
+    int64_t end = out_of_order ? retired_last : last_issue;
+    return end > last_done ? end : last_done;
+}
+
+double timing_seconds(void)
+{
+    return (double)timing_ticks() / TICKS / clock_hz;
+}
+
+void timing_counters(char *out, int room)
+{
+    int n = snprintf(out, (size_t)room, "instructions=%llu cycles=%lld mispredicted=%llu ",
+                     (unsigned long long)instructions, (long long)(timing_ticks() / TICKS), (unsigned long long)mispredicted);
+    cache_counters(out + n, room - n);
+}
