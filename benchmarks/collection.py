@@ -37,7 +37,7 @@ def main(cases: int) -> None:
         command = [sys.executable, "-m", "pytest", str(suite), "--collect-only", "-qq", "-c", str(ROOT / "tox.ini")]
         command += [word for plugin in PLUGINS for word in ("-p", plugin)]
         environment = {**os.environ, "OPWRIGHT_STORE": directory, "PYTHONPATH": str(ROOT)}
-        times = []
+        times, spent = [], os.times()
         for _ in range(TURNS):
             begin_s = time.perf_counter()
             done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
@@ -45,7 +45,8 @@ def main(cases: int) -> None:
             if done.returncode:
                 raise SystemExit(done.stdout + done.stderr)
     found = done.stdout.strip().splitlines()[-1].split(":")[-1].strip()
-    print(f"{found} cases collected in {min(times):.2f} s, the least of {TURNS} times")
+    cpu_s = sum(os.times()[2:4]) - sum(spent[2:4])
+    print(f"{found} cases collected in {min(times):.2f} s, the least of {TURNS} times; {cpu_s / TURNS:.2f} s of CPU time each")
 
 
 if __name__ == "__main__":

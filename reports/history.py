@@ -18,9 +18,14 @@ from harness.store import Store
 from reports.load import Case, case_of
 from reports.reference import difference
 
-LEAST_SIDE = 4
+LEAST_SIDE = 5
 """Runs on each side of a change point; with fewer the rank test cannot tell it from chance."""
 ALPHA = 0.01
+PRICE = 2.0
+"""Of a stretch, in typical steps from run to run times the logarithm of their number."""
+QUIETEST = 0.002
+LOOKED_AT = 200
+"""Latest runs in which change points are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,7 @@ def history(records: Sequence[Record]) -> History:
         Point(run=record.run, created=record.created, case=case, value=value)
         for record, case, value in zip(records, cases, values, strict=True)
     )
-    known = [index for index, point in enumerate(points) if point.value is not None]
+    known = [index for index, point in enumerate(points) if point.value is not None][-LOOKED_AT:]
     changes = change_points([points[index].value for index in known])
     return History(case=cases[0].id, what=what, points=points, changes=tuple(known[index] for index in changes))
 
@@ -96,30 +101,41 @@ def _positive(cases: Iterable[Case], values: Iterable[float | None]) -> list[flo
 
 def change_points(values: Sequence[float]) -> list[int]:
     """
-    Return where a new level begins, by binary segmentation.
+    Return where a new level begins.
 
-    A stretch is split where the sum of absolute deviations from the two medians is least, if the medians differ by 3%
-    and a rank test, corrected for the places tried, finds it; then each part is looked at in the same way.
+    The stretches are those of least cost (Jackson et al., An algorithm for optimal partitioning, 2005): absolute
+    deviations from each stretch's median, and a price for every stretch. A boundary counts if the medians beside it
+    differ by 3% and a rank test finds it.
     """
+    logs = np.log(np.asarray(values, dtype=float))
+    edges = [0, *_partition(logs), len(values)]
     found: list[int] = []
-    pending = [(0, len(values))]
-    while pending:
-        start, end = pending.pop()
-        split = _split(values[start:end])
-        if split is not None:
-            found.append(start + split)
-            pending += [(start, start + split), (start + split, end)]
-    return sorted(found)
+    for place, end in pairwise(edges[1:]):
+        start = found[-1] if found else 0
+        judged = judge_apart(values[place:end], values[start:place], least_effect=SAME_WITHIN, alpha=ALPHA)
+        if judged.change in (Change.FAST, Change.SLOW):
+            found.append(place)
+    return found
 
 
-def _split(values: Sequence[float]) -> int | None:
-    places = range(LEAST_SIDE, len(values) - LEAST_SIDE + 1)
-    if not places:
-        return None
-    logs = np.log(values)
-    best = min(places, key=lambda place: _deviation(logs[:place]) + _deviation(logs[place:]))
-    judged = judge_apart(values[best:], values[:best], least_effect=SAME_WITHIN, alpha=ALPHA / len(places))
-    return best if judged.change in (Change.FAST, Change.SLOW) else None
+def _partition(logs: np.ndarray) -> list[int]:
+    """Return the inner edges of the cheapest stretches of at least `LEAST_SIDE` values."""
+    count = len(logs)
+    if count < 2 * LEAST_SIDE:
+        return []
+    noise = max(float(np.median(np.abs(np.diff(logs)))), QUIETEST)
+    price = PRICE * noise * np.log(count)
+    best = [0.0] + [np.inf] * count
+    before = [0] * (count + 1)
+    for end in range(LEAST_SIDE, count + 1):
+        for start in (0, *range(LEAST_SIDE, end - LEAST_SIDE + 1)):
+            cost = best[start] + _deviation(logs[start:end]) + price
+            if cost < best[end]:
+                best[end], before[end] = cost, start
+    edges = []
+    while (count := before[count]) > 0:
+        edges.append(count)
+    return edges[::-1]
 
 
 def _deviation(values: np.ndarray) -> float:
