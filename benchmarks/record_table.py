@@ -4,8 +4,7 @@ Record a table: measure every point of a small space, so that searches can be ju
     python -m benchmarks.record_table 512x512x512 --out benchmarks/tables
 
 The space is a coarse cut through the GEMM sketch's tunables (`AXES`; large shapes take `LARGE_AXES`). Each point is
-measured exactly as a tuning evaluation is; the order is random, and two passes are taken whose minimum counts, so that a
-slow minute does not become a slow corner. Run it on a quiet machine: 3000 points of 512^3 take about four minutes.
+measured as a tuning evaluation is, at the pace a reference tells, in several passes of which the median counts.
 """
 
 import argparse
@@ -15,49 +14,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
-from math import inf
 from pathlib import Path
 from random import Random
+from statistics import median
 
 from benchmarks.tables import Table, save_table
-from generators.blocking import legal
 from generators.generator import Expert
 from harness.build import Builder
 from harness.case import Case
+from harness.evaluate import Evaluation, Evaluator
 from harness.kernel import Candidate, Sketch, Tunable
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
 from harness.store import Store, default_store
-from harness.tune import Evaluator
 from harness.workbench import Workbench
 
 AXES: Mapping[str, Sequence[int]] = {
     "mr": (6, 8, 9, 12, 14),
     "nr": (32, 48, 64),
-    "unroll": (2, 4),
-    "prefetch_b": (0, 8),
+    "unroll": (4,),
+    "prefetch_b": (8,),
     "prefetch_a": (0,),
     "prefetch_c": (1,),
-    "kc": (128, 192, 256, 384, 512),
-    "mc": (112, 336, 4096),
-    "nc": (128, 256, 512, 4096),
+    "kc": (128, 256, 512),
+    "mc": (112, 4096),
+    "nc": (128, 256, 4096),
     "pack_a": (0, 1),
     "pack_b": (0, 1),
     "a_once": (0, 1),
     "inner": (0, 1),
 }
-LARGE_AXES: Mapping[str, Sequence[int]] = {
-    **AXES,
-    "unroll": (4,),
-    "prefetch_b": (8,),
-    "kc": (192, 256, 384, 512),
-    "mc": (112, 4096),
-    "nc": (256, 512, 4096),
-    "pack_b": (1,),
-}
-LARGE_FLOPS = 4e9
-PASSES = 2
+LARGE_AXES: Mapping[str, Sequence[int]] = {**AXES, "nc": (256, 512, 4096), "pack_b": (1,)}
+LARGE_FLOPS = 1e9
+PASSES = 3
+"""Every point is measured so often, in passes over the whole space; the median of its costs counts."""
 
 
 def coarse(sketch: Sketch, axes: Mapping[str, Sequence[int]]) -> tuple[Tunable, ...]:
@@ -76,33 +67,32 @@ def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
     target = bench.target("host")
     full = expert.sketches(target, spec)[0]
     axes = coarse(full, LARGE_AXES if spec.flops > LARGE_FLOPS else AXES)
-    points = [dict(zip([axis.name for axis in axes], values, strict=True)) for values in product(*(a.values for a in axes))]
-    points = [point for point in points if legal(full, point)]
+    points = [
+        dict(zip([axis.name for axis in axes], values, strict=True)) for values in product(*(a.values for a in axes))
+    ]
+    points = [point for point in points if full.legal(point)]
     Random(0).shuffle(points)
     points = points[:limit]
     candidates = [Candidate.of(full.name, point) for point in points]
     script = expert.kernel_script(target, full)
     builder = Builder(target, full, script, bench.toolchain, bench.sandbox, trusted=True)
     items = builder.build(candidates)
-    costs = [inf] * len(points)
+    costs: list[list[float]] = [[] for _ in points]
     begin = time.monotonic()
     with bench.worker() as worker, Arena(spec, Placement.ALIGNED) as arena:
-        evaluator = Evaluator(worker, arena, case, target.peak_gflops["fp32"].value, seed=0)
+        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0)
         for turn in range(PASSES):
             for number, item in enumerate(items):
-                verdict, samples = (item, ()) if isinstance(item, Verdict) else evaluator.evaluate(item)
-                if verdict.ok:
-                    costs[number] = min(costs[number], min(samples))
-                if number % 100 == 0:
-                    done = turn * len(items) + number + 1
-                    left = (time.monotonic() - begin) / done * (PASSES * len(items) - done)
-                    best = spec.flops / min(costs) / 1e9
-                    print(f"{done}/{PASSES * len(items)} best {best:.1f} GFLOP/s, {left:.0f} s left", file=sys.stderr)
+                result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
+                costs[number].append(result.cost_s)
+                if number % 200 == 0:
+                    spent = time.monotonic() - begin
+                    print(f"pass {turn}: {number} of {len(items)}, {spent:.0f} s", file=sys.stderr)
     starts = expert.start_points(target, spec, replace(full, tunables=axes))
     return Table(
         case=case.slug,
         axes=axes,
-        costs={tuple(point[axis.name] for axis in axes): cost for point, cost in zip(points, costs, strict=True)},
+        costs={tuple(point[a.name] for a in axes): median(found) for point, found in zip(points, costs, strict=True)},
         starts=tuple(starts),
         machine=bench.machine_facts(target),
         recorded=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,7 +112,9 @@ def main() -> None:
             m, n, k = (int(size) for size in shape.split("x"))
             table = record(bench, GemmSpec(m=m, n=n, k=k), options.limit)
             save_table(table, options.out / f"{table.case}.json.gz")
-            print(f"{table.case}: {len(table.costs)} points, best {table.best_s * 1e3:.3f} ms, {table.within(0.03)} within 3%")
+            print(
+                f"{table.case}: {len(table.costs)} points, best {table.best_s * 1e3:.3f} ms, {table.within(0.03)} within 3%"
+            )
 
 
 if __name__ == "__main__":

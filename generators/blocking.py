@@ -9,7 +9,6 @@ search begins with several shapes of the same idea.
 
 from collections.abc import Mapping, Sequence
 
-from harness.formula import evaluate
 from harness.kernel import Sketch, Tunable
 
 POINTS = 6
@@ -23,21 +22,15 @@ def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
         for overrides in _variants(tunables):
             point = {**sketch.start, "mr": mr, "nr": nr, **overrides}
             _block(point, tunables, sketch.names)
-            if point not in points and legal(sketch, point):
+            if point not in points and sketch.legal(point):
                 points.append(point)
                 break
         if len(points) == POINTS - 1:
             break
     in_place = {**points[0], "pack_a": 0, "a_once": 0} if points and "pack_a" in tunables else None
-    if in_place and legal(sketch, in_place):
+    if in_place and sketch.legal(in_place):
         points.insert(1, in_place)
     return points or [sketch.start]
-
-
-def legal(sketch: Sketch, values: Mapping[str, int]) -> bool:
-    """Return whether every constraint of the sketch holds."""
-    names = {**sketch.names, **values}
-    return all(evaluate(constraint, names) for constraint in sketch.constraints)
 
 
 def _micro_tiles(sketch: Sketch, tunables: Mapping[str, Tunable]) -> list[tuple[int, int]]:
@@ -50,7 +43,7 @@ def _micro_tiles(sketch: Sketch, tunables: Mapping[str, Tunable]) -> list[tuple[
         return (mr + vectors) / (mr * vectors) + idle
 
     tiles = [(mr, nr) for mr in tunables["mr"].values for nr in tunables["nr"].values]
-    return sorted((tile for tile in tiles if legal(sketch, {**sketch.start, "mr": tile[0], "nr": tile[1]})), key=cost)
+    return sorted((tile for tile in tiles if sketch.legal({**sketch.start, "mr": tile[0], "nr": tile[1]})), key=cost)
 
 
 def _variants(tunables: Mapping[str, Tunable]) -> list[dict[str, int]]:

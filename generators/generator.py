@@ -5,19 +5,33 @@ The `expert` is built in: checked-in sketches and scripts, an analytical model f
 the same answers every time. It obeys the contract an LLM is given (generators/CONTRACT.md).
 """
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import generators.emit
+from generators.accounts import Limits, Metered
 from generators.blocking import start_points
+from generators.llm import open_llm
+from generators.llm.record import Recorder
+from generators.llm_author import LlmAuthor, case_of
+from generators.llm_policy import LlmPolicy
+from generators.policies import policy
 from generators.sketch import load_sketch, sketch_names
-from harness.errors import AuthorError, TargetUnavailable
-from harness.kernel import Sketch, digest
+from generators.vanilla import STYLES, PlainAuthor
+from harness.errors import AuthorError, BadRequest, TargetUnavailable
+from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.registry import discover
+from harness.search import Policy
 from harness.target import Target
 
 GENERATORS = Path(__file__).parent
+PROMPTING = ("ours", *STYLES)
+LOG = logging.getLogger("opwright")
 
 
 class Expert:
@@ -37,7 +51,9 @@ class Expert:
         self._emitter(target)
         names = sketch_names(spec.operator)
         if not names:
-            raise AuthorError(f"the expert has no sketch for {spec.operator}; add generators/sketches/{spec.operator}_*")
+            raise AuthorError(
+                f"the expert has no sketch for {spec.operator}; add generators/sketches/{spec.operator}_*"
+            )
         return [load_sketch(name, target, spec) for name in names]
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:
@@ -48,6 +64,10 @@ class Expert:
         """Return the analytical model's points, best guess first."""
         return start_points(sketch)
 
+    def accounts(self, target: Target, spec: OperatorSpec) -> Mapping[str, Any]:
+        """Return nothing: the expert costs nothing to ask."""
+        return {}
+
     def _emitter(self, target: Target) -> str:
         """Return the name of the kernel script for the target's instruction set."""
         scripts = {emitter["isa"]: name for name, emitter in discover(generators.emit, "EMITTER").items()}
@@ -57,8 +77,38 @@ class Expert:
         return scripts[target.isa]
 
 
-def author(name: str) -> Expert:
-    """Return an author by the name `--llm` takes."""
-    if name != "expert":
-        raise AuthorError(f"unknown author {name!r}; this version has: expert")
-    return Expert()
+def author(
+    name: str,
+    *,
+    prompting: str = "ours",
+    budget: str = "",
+    manual: Path | None = None,
+    transcripts: Path | None = None,
+) -> Author:
+    """
+    Return an author by the name `--llm` takes; ``budget`` is what `--llm-budget` takes, ``manual`` what `--manual`.
+
+    With ``transcripts``, answers of a paid endpoint are kept there even where nobody asked to record them.
+    """
+    limits = Limits.parse(budget)
+    if prompting not in PROMPTING:
+        raise BadRequest(f"unknown prompting {prompting!r}; choose {', '.join(PROMPTING)}")
+    if name == "expert":
+        if prompting != "ours" or manual is not None:
+            raise BadRequest("--prompting and --manual are for a language model; name one with --llm")
+        return Expert()
+    llm = open_llm(name)
+    if transcripts is not None and name.startswith("openai:"):
+        llm = Recorder(transcripts / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.jsonl", llm)
+        LOG.info("answers are kept in %s; to go on after an interruption: --llm record:%s:%s", llm.path, llm.path, name)
+    metered = Metered(llm, limits)
+    return LlmAuthor(metered, manual) if prompting == "ours" else PlainAuthor(metered, prompting)
+
+
+def policy_of(name: str, author: Author, target: Target, spec: OperatorSpec) -> Policy:
+    """Return an expansion policy by the name `--policy` takes; ``llm`` asks the model that is the author."""
+
+    def ask(history: bool) -> Policy:
+        return LlmPolicy(author.llm, case_of(target, spec), spec, target, history=history)
+
+    return policy(name, ask if isinstance(author, LlmAuthor) else None)

@@ -44,6 +44,10 @@ class Chance:
         """Draw one."""
         return rng.choice(actions)
 
+    def summary(self) -> Mapping[str, object]:
+        """Return nothing: every draw follows from the seed."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Expert:
@@ -75,8 +79,12 @@ class Expert:
         shuffled = rng.sample(actions, len(actions))
         if not self.history:
             return min(shuffled, key=lambda action: action.move is not None)
-        total = sum(1 for _ in history.steps())
+        total = len(history.steps())
         return max(shuffled, key=lambda action: self._expected(action, path, history, total))
+
+    def summary(self) -> Mapping[str, object]:
+        """Return nothing: every choice follows from the seed and the costs."""
+        return {}
 
     def _expected(self, action: Action, path: Sequence[Step], history: History, total: int) -> float:
         tried = history.tried(action.family)
@@ -94,11 +102,22 @@ POLICIES: Mapping[str, Callable[[bool], Policy]] = {
     "random": lambda history: Chance(),
 }
 """By name; the argument says whether the policy may read the histories."""
+MODEL = "llm"
+"""The policy that asks a model; who makes it needs the case too."""
 
 
-def policy(name: str) -> Policy:
-    """Return a policy by the name `--policy` takes; ``expert-blind`` is the expert without history."""
+def policy(name: str, ask: Callable[[bool], Policy] | None = None) -> Policy:
+    """
+    Return a policy by the name `--policy` takes; ``expert-blind`` is the expert without history.
+
+    ``ask`` makes the policy that asks the author's model, where the author is one.
+    """
     base, blind = name.removesuffix("-blind"), name.endswith("-blind")
+    if base == MODEL:
+        if ask is None:
+            raise BadRequest(f"--policy {name} asks a language model; name one with --llm")
+        return ask(not blind)
     if base not in POLICIES:
-        raise BadRequest(f"unknown policy {name!r}; known policies: {', '.join(POLICIES)}, each also with -blind")
+        known = ", ".join((*POLICIES, MODEL))
+        raise BadRequest(f"unknown policy {name!r}; known policies: {known}, each also with -blind")
     return POLICIES[base](not blind)

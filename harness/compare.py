@@ -2,7 +2,8 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the FMA peak probe and the clock probe; a modelled clock has its peak from the target instead.
+control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe; a
+modelled clock has its peak from the target instead.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,9 @@ import numpy as np
 from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
+from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
-from harness.measure import ROUNDS, Slices, below_floor, interleave, need
+from harness.measure import ROUNDS, Slices, below_floor, interleave, need, undisturbed
 from harness.operator import OperatorSpec
 from harness.probe import open_probe
 from harness.record import Outcome, Record, Verdict
@@ -30,8 +32,15 @@ from harness.workbench import Workbench, spec_key
 
 FRESH_SEED = 7919
 """Verification and comparison draw from another stream than tuning does."""
-CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
+CONTROL, PEAK, CLOCK, L2 = "ours again", "peak probe", "clock probe", "L2 probe"
 OURS = "ours"
+REFERENCE = "reference"
+
+
+SERIES = 3
+"""Series of rounds at most, until one series' worth of them is undisturbed."""
+LONG_SLICE_S = 0.1
+"""From here on a slice averages over what others do to the machine, and one series is all there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +81,25 @@ def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
-def compare(bench: Workbench, tuned: Tuned, checked: Verification, baselines: Mapping[str, Baseline], run: str) -> Record:
-    """Measure a verified operator against its baselines; store and return the measurement."""
-    record = _measurement(bench, tuned, checked, run)
+def compare(
+    bench: Workbench,
+    tuned: Tuned,
+    checked: Verification,
+    baselines: Mapping[str, Baseline],
+    run: str,
+    *,
+    reference: Record | None = None,
+    kind: str = "measurement",
+) -> Record:
+    """
+    Measure a verified operator against its baselines; store and return the measurement.
+
+    ``reference`` is an earlier measurement of the same case: its machine code takes turns with ours if the store still
+    has it.
+    """
+    record = replace(_measurement(bench, tuned, checked, run), kind=kind)
     if checked.verdict.ok:
-        record = _timed(bench, tuned, baselines, record)
+        record = _timed(bench, tuned, baselines, record, reference)
     bench.store.add(record)
     return record
 
@@ -95,10 +118,14 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "tuning_s": won.facts.get("tuning_s"),
         "tuning": won.facts.get("tuning"),
         "search": won.facts.get("search"),
+        "accounts": won.facts.get("accounts"),
         "from_store": tuned.from_store,
         "stale": tuned.stale,
         "fingerprints": won.facts.get("fingerprints"),
         "machine": bench.machine_facts(target),
+        "least_bytes": tuned.case.spec.least_bytes,
+        "texts": keep_texts(bench, tuned.case, tuned.author, tuned.candidate),
+        "object": keep_object(bench.store, tuned.item),
     }
     return Record(
         kind="measurement",
@@ -116,7 +143,13 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
     )
 
 
-def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], record: Record) -> Record:
+def _timed(
+    bench: Workbench,
+    tuned: Tuned,
+    baselines: Mapping[str, Baseline],
+    record: Record,
+    reference: Record | None,
+) -> Record:
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
@@ -128,33 +161,68 @@ def _timed(bench: Workbench, tuned: Tuned, baselines: Mapping[str, Baseline], re
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
         contenders = {OURS: tuned.item, **right, CONTROL: tuned.item}
+        earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
+        if earlier is not None:
+            contenders[REFERENCE] = earlier
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
-        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0}
-        work = {}
-        for name, kind in probes.items():
-            sessions[name], probe = open_probe(worker, bench.probe, kind)
-            stack.enter_context(sessions[name])
-            work[name] = probe.work
-        slices = interleave(sessions, rounds=1 if worker.repeatable else ROUNDS, timeout_s=timeout_s(spec))
-        rates = {name: [work[name] / s for s in need(slices, name, sessions).seconds] for name in probes}
+        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
+        works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
+        every = interleave(sessions, rounds=1, timeout_s=timeout_s(spec)) if worker.repeatable else _rounds(sessions, spec)
+        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)]) if probes else (0,)
+        slices = {name: found.only(chosen) for name, found in every.items()}
         described = {name: _description(sessions[name].describe) for name in right}
         if OURS not in slices or CONTROL not in slices:
             failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
-    peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
+    modelled = target.peak_gflops[spec.dtype.value].value
+    peak = works[PEAK] / median(slices[PEAK].seconds) / 1e9 if probes else modelled
     facts = {
         **record.facts,
-        **_throughput(spec, slices[OURS], median(peaks)),
-        "clock_hz": median(rates.get(CLOCK) or [target.clock_hz.value]),
-        "rounds": len(slices[OURS].seconds),
+        **_throughput(spec, slices[OURS], peak),
+        "clock_hz": works[CLOCK] / median(slices[CLOCK].seconds) if probes else target.clock_hz.value,
+        "rounds": len(chosen),
+        "rounds_taken": len(every[OURS].seconds),
+        "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
+        "rounds_s": {
+            name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
+        },
+        "clock_cycles": works.get(CLOCK),
+        "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
-    verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
+    fastest = works[PEAK] / min(every[PEAK].seconds) / 1e9 if probes else peak
+    verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
+
+
+def _open_probe(
+    stack: ExitStack, sessions: dict[str, Session], worker: Worker, item: NativeObject, name: str, kind: int
+) -> int:
+    """Let a probe take part in the rounds; return its work a call."""
+    session, spec = open_probe(worker, item, kind)
+    sessions[name] = stack.enter_context(session)
+    return spec.work
+
+
+def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the probes' account."""
+    slices = interleave(sessions, timeout_s=timeout_s(spec))
+    for _ in range(SERIES - 1):
+        probes = [need(slices, name, sessions).seconds for name in (PEAK, L2)]
+        if OURS not in slices or median(slices[OURS].seconds) > LONG_SLICE_S or len(undisturbed(probes)) >= ROUNDS:
+            break
+        more = interleave(sessions, timeout_s=timeout_s(spec))
+        slices = {name: slices[name] + more[name] for name in slices if name in more}
+    return slices
+
+
+def _named(reference: Record) -> dict[str, str]:
+    """Return what tells a reference from every other record."""
+    return {"kind": reference.kind, "run": reference.run, "created": reference.created}
 
 
 def verify_baseline(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:

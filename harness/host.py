@@ -9,10 +9,11 @@ import math
 import os
 import platform
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from harness.errors import BadRequest, TargetUnavailable
-from harness.probe import probe_object, rate
+from harness.probe import probe_object, rates
 from harness.runners.native import NativeWorker
 from harness.target import Target
 from harness.toolchain import Toolchain
@@ -43,7 +44,7 @@ def detect_host(toolchain: Toolchain, worker: NativeWorker) -> Target:
         raise TargetUnavailable("host: this machine has no AVX2 with FMA; run on a Haswell, Zen or newer machine")
     bits = 512 if features >= AVX512 else 256
     item = probe_object(toolchain)
-    peak, clock_hz = rate(worker, item, bits), rate(worker, item, 0)
+    peak, clock_hz = max(rates(worker, item, bits)), median(rates(worker, item, 0))
     return Target.from_mapping(_mapping(reply, features, bits, peak, clock_hz))
 
 

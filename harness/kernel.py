@@ -6,12 +6,12 @@ Values here are frozen; whatever identifies them is derived, never stored beside
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from harness.formula import evaluate
+from harness.formula import conjunction, evaluate
 from harness.operator import OperatorSpec
 from harness.target import Target
 
@@ -65,6 +65,14 @@ class Sketch:
         """Return the roles that a candidate with these values calls."""
         names = {**self.names, **values}
         return tuple(role for role in self.roles if evaluate(self.needed.get(role, "1"), names))
+
+    def legality(self) -> Callable[[Mapping[str, int]], bool]:
+        """Return the constraints as one predicate over the tunables."""
+        return conjunction(self.constraints, self.names)
+
+    def legal(self, values: Mapping[str, int]) -> bool:
+        """Return whether a point satisfies every constraint."""
+        return self.legality()(values)
 
     def of_kind(self, kind: TunableKind) -> tuple[Tunable, ...]:
         """Return the tunables of one kind, in declaration order."""
@@ -154,3 +162,6 @@ class Author(Protocol):
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
         """Answer "where should the search start?", best guess first."""
+
+    def accounts(self, target: Target, spec: OperatorSpec) -> Mapping[str, Any]:
+        """Return what the answers cost: calls, tokens, price, seconds; nothing for an author who is free."""

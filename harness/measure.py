@@ -5,8 +5,8 @@ Every round gives each contender one slice of about 10 ms of CPU time in rotated
 its clean samples. Ratios are medians of per-round ratios (`harness.stats.paired_ratio`), never of separate runs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.errors import RunnerError
@@ -17,6 +17,8 @@ from harness.runners.protocol import Session
 ROUNDS = 25
 SLICE_S = 0.01
 SAMPLE_S = 5e-4
+DISTURBED = 1.06
+LEAST_ROUNDS = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,22 @@ class Slices:
     samples_s: tuple[tuple[float, ...], ...]
     switched: int
     """Samples dropped because another process ran in between."""
+
+    def only(self, rounds: Sequence[int]) -> "Slices":
+        """Return the slices of some rounds."""
+        return replace(
+            self,
+            seconds=tuple(self.seconds[i] for i in rounds),
+            samples_s=tuple(self.samples_s[i] for i in rounds),
+        )
+
+    def __add__(self, more: "Slices") -> "Slices":
+        """Return the rounds of both, in order."""
+        return Slices(
+            seconds=self.seconds + more.seconds,
+            samples_s=self.samples_s + more.samples_s,
+            switched=self.switched + more.switched,
+        )
 
 
 def slice_seconds(timing: Timing, clock: str = "cpu") -> tuple[float, int]:
@@ -67,6 +85,18 @@ def interleave(
         for name in names
         if sessions[name].verdict.ok
     }
+
+
+def undisturbed(probes: Sequence[Sequence[float]]) -> list[int]:
+    """
+    Return the rounds in which every probe ran within 6% of its own best; all rounds where those are too few to tell.
+
+    On a machine whose cores are shared, another's load shows in the probes (an FMA loop, reads from L2) as in the
+    contenders, and hits contenders unequally. Only the probes decide, so the choice favours neither side.
+    """
+    rounds = range(min(len(probe) for probe in probes))
+    quiet = [i for i in rounds if all(probe[i] <= DISTURBED * min(probe) for probe in probes)]
+    return quiet if len(quiet) >= LEAST_ROUNDS else list(rounds)
 
 
 def contradiction(timing: Timing) -> Verdict:

@@ -1,8 +1,7 @@
-"""Measure the machine: FMA peak and core clock, from register-only loops run like any candidate."""
+"""Measure the machine: FMA peak, core clock and L2 bandwidth, from loops that run like any candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
 from harness.build import names_header
@@ -24,7 +23,7 @@ class ProbeSpec:
     """A loop without operands; enough of an `OperatorSpec` for the runner."""
 
     kind: int
-    """512 or 256: FMAs of that many bits; 0: dependent multiplies."""
+    """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: reads from L2."""
     operator: ClassVar[str] = "probe"
     dtype: ClassVar[DType] = DType.F32
 
@@ -42,8 +41,8 @@ class ProbeSpec:
 
     @property
     def work(self) -> int:
-        """Return floating-point operations (kinds 512, 256) or cycles (kind 0) of one call."""
-        return TURNS * {512: 24 * 32, 256: 12 * 16, 0: 24}[self.kind]
+        """Return floating-point operations (kinds 512, 256), cycles (kind 0) or bytes (kind 1) of one call."""
+        return {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: (192 << 10) * (TURNS // 1000)}[self.kind]
 
 
 def probe_object(toolchain: Toolchain) -> NativeObject:
@@ -62,11 +61,11 @@ def open_probe(worker: NativeWorker, item: NativeObject, kind: int) -> tuple[Ses
         return worker.open(item, arena), spec
 
 
-def rate(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> float:
-    """Return the median rate of a loop in operations (or cycles) a CPU second."""
+def rates(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> list[float]:
+    """Return rates of a loop in operations (or cycles) a CPU second, one each sample of a few slices of 5 ms."""
     session, spec = open_probe(worker, item, kind)
     with session:
-        timings = [session.time(timeout_s=10, samples=50) for _ in range(slices)]
+        timings = [session.time(timeout_s=10, samples=50, budget_s=0.005) for _ in range(slices)]
     if not all(timings):
         raise RunnerError(f"the machine probe {kind} failed: {session.verdict}")
-    return median(spec.work / sample for timing in timings for sample in timing.cpu_s)
+    return [spec.work / sample for timing in timings for sample in timing.cpu_s]

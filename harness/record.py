@@ -53,7 +53,8 @@ class Record:
     One evaluation.
 
     ``kind`` is ``evaluation`` (one candidate during tuning), ``winner`` (the re-measured, re-verified result of a
-    tuning), ``measurement`` (the interleaved comparison that reports show) or ``baseline`` (a peer's verification).
+    tuning), ``measurement`` (the interleaved comparison that reports show), ``confirmation`` (a measurement repeated
+    because a gate doubted it) or ``baseline`` (a peer's verification).
     """
 
     kind: str

@@ -121,6 +121,32 @@ class Store:
             sorted(((key, self._record(text)) for key, text in first.items()), key=lambda item: item[1].sequence)
         )
 
+    def count(self) -> int:
+        """Return how many records there are."""
+        rows = self._rows("SELECT count(*) FROM records")
+        return rows[0][0] if rows else 0
+
+    def adopt(self, runs: Sequence[Run], records: Sequence[Record]) -> None:
+        """
+        Add runs and records of another store, all or none; what is already here stays as it is.
+
+        The runs count as older than every run of this store, so ``last`` stays what it was; a winner becomes the tuned
+        operator of its identity only where there is none.
+        """
+        with self._writing() as connection:
+            (number,) = connection.execute("SELECT coalesce(min(number), 1) FROM runs").fetchone()
+            for offset, run in enumerate(runs, -len(runs)):
+                row = (run.id, number + offset, run.created, run.finished, _text(list(run.argv)), _text(run.facts))
+                connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)
+            for record in records:
+                place = _insert(connection, record)
+                if record.kind == "winner":
+                    connection.execute(
+                        "INSERT INTO tuned (identity, record) SELECT ?, ?"
+                        " WHERE NOT EXISTS (SELECT 1 FROM tuned WHERE identity = ?)",
+                        (record.identity, place, record.identity),
+                    )
+
     # Tuned operators
 
     def put_tuned(self, identity: str, record: Record) -> int:
@@ -186,13 +212,19 @@ class Store:
         return rows[0][0] if rows else None
 
     def resolve_run(self, text: str) -> str:
-        """Return the run that ``last`` or a unique beginning of an id means; raise `BadRequest` naming the choices."""
+        """
+        Return the run that ``last``, ``last~1`` (the one before it) or a unique beginning of an id means.
+
+        Raise `BadRequest` naming the choices.
+        """
         known = [run for (run,) in self._rows("SELECT id FROM runs ORDER BY number DESC")]
         last = self.last_run()
         if last is None or not known:
             raise BadRequest(f"no records yet in {self.path}: make some with `pytest suites/ -k host`")
         if text == "last":
             return last
+        if (back := text.removeprefix("last~")).isdecimal() and back != text:
+            return self._run_before(int(back))
         matching = [run for run in known if text and run.startswith(text)]
         if len(matching) == 1 or text in matching:
             return text if text in matching else matching[0]
@@ -200,6 +232,14 @@ class Store:
         choices = matching or known
         more = f" and {len(choices) - 10} older ones" if len(choices) > 10 else ""
         raise BadRequest(f"{problem}; choose last, {', '.join(choices[:10])}{more}")
+
+    def _run_before(self, steps: int) -> str:
+        rows = self._rows(
+            "SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM records WHERE run = runs.id) ORDER BY number DESC"
+        )
+        if steps >= len(rows):
+            raise BadRequest(f"last~{steps}: {self.path} has only {len(rows)} runs with records")
+        return rows[steps][0]
 
     # Artefacts and devices
 

@@ -133,7 +133,7 @@ class Toolchain:
                 data = (home / "out.so").read_bytes()
                 return {key: self.store.put_artefact(data, ".so", key=key) for key in batch}
         if len(batch) == 1:
-            return {key: refused for key in batch}
+            return dict.fromkeys(batch, refused)
         results: dict[str, Path | Verdict] = {}
         for key, kernel in batch.items():
             results.update(self._assemble_batch({key: kernel}, machine, trusted))

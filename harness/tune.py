@@ -7,13 +7,12 @@ store. At the end the leaders race each other in turn, and the winner is verifie
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from random import Random
-from statistics import median
-from typing import Any
+from statistics import quantiles
 
 import numpy as np
 
@@ -21,29 +20,28 @@ from harness import order
 from harness.build import Builder
 from harness.case import Case
 from harness.errors import BadRequest, HarnessError
-from harness.formula import evaluate
+from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
-from harness.kernel import Author, Candidate, Move, Sketch, Tunable
-from harness.measure import below_floor, contradiction, interleave
-from harness.record import Outcome, Record, Verdict
+from harness.kernel import Author, Candidate, Move, Tunable
+from harness.measure import interleave
+from harness.record import Record, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Worker
 from harness.search import Policy, Search, search_factory
 from harness.search.space import SketchSpace
 from harness.store import tuning_key
-from harness.verify import Verification, exact_mismatch, exact_operands, output_name, timeout_s, verify
+from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
-EVALUATION_S = 0.01
-LEADERS = 4
-RACE_ROUNDS = 9
+LEADERS = 6
+RACE_ROUNDS = 15
 ORDER_SHARE = 0.2
 """Share of the evaluations left to instruction order, after the tunables have settled."""
+MOVES_TRIED = 6
+"""Moves offered at each order: they are built in one batch."""
 PLACEMENTS = (0, 1, 5)
 """Cache lines by which operands are shifted when the winner is measured again."""
-LONG_CALL_S = 0.05
-"""From here on the checked call is the timed one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,13 @@ class Tuner:
     def run(self) -> Record:
         """Search, race, verify, store; raise `HarnessError` when no candidate is right."""
         with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
-            evaluator = Evaluator(worker, arena, self._case, self._target.peak_gflops["fp32"].value, self._seed)
+            evaluator = Evaluator(
+                worker,
+                arena,
+                self._case,
+                lambda: self._bench.peak_gflops(self._target),
+                seed=self._seed,
+            )
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._builder.build(self._space_of_tunables.starts)
             search = self._search(self._space_of_tunables)
@@ -111,6 +115,7 @@ class Tuner:
                 climb = search_factory("local")(self._order_space(search.best[0]), self._seed)
                 climb.tell(*search.best)
                 self._loop(climb, evaluator, self._budget.evaluations, "order", self._budget.seconds * 0.8)
+            evaluator.close()
             leaders = self._race(worker, arena)
         return self._finish(leaders)
 
@@ -125,7 +130,7 @@ class Tuner:
         return SketchSpace(
             sketch=self._sketch.name,
             tunables=self._sketch.tunables,
-            legal=lambda values: constraints_hold(self._sketch, values),
+            legal=self._sketch.legality(),
             guesses=tuple(guesses),
         )
 
@@ -147,7 +152,8 @@ class Tuner:
         except BadRequest:  # marks that cannot be read: the kernel is used as printed
             return ()
         rng = Random(f"{self._seed}:{candidate.key}")
-        return order.neighbour_moves(blocks["compute"], rng) if "compute" in blocks else ()
+        moves = order.neighbour_moves(blocks["compute"], rng) if "compute" in blocks else []
+        return rng.sample(moves, min(MOVES_TRIED, len(moves)))
 
     def _loop(self, search: Search, evaluator: "Evaluator", evaluations: int, phase: str, until_s: float) -> None:
         while len(self._costs) < evaluations and self._elapsed() < until_s:
@@ -162,20 +168,23 @@ class Tuner:
     def _evaluate(self, candidate: Candidate, evaluator: "Evaluator") -> float:
         """Answer from the store, or build, check, time and record."""
         if (known := self._known.get(candidate.key)) is not None:
-            return known.best_s
+            return float(known.facts["cost_s"]) if known.verdict.ok else inf
         begin = time.monotonic()
         built = self._build_ahead(candidate)
-        verdict, samples = (built, ()) if isinstance(built, Verdict) else evaluator.evaluate(built)
-        record = self._record("evaluation", candidate, verdict, samples)
-        facts = {"tuning": self._tuning, "fingerprints": self._fingerprints}
+        result = Evaluation(verdict=built) if isinstance(built, Verdict) else evaluator.evaluate(built)
+        record = self._record("evaluation", candidate, result.verdict, result.samples_s)
+        facts = {"tuning": self._tuning, "fingerprints": self._fingerprints, "cost_s": result.cost_s, "pace": result.pace}
         record = replace(record, sequence=len(self._costs), seconds=time.monotonic() - begin, facts=facts)
         self._bench.store.add(record)
-        return record.best_s
+        return result.cost_s
 
     def _build_ahead(self, candidate: Candidate) -> NativeObject | Verdict:
         """Build a candidate; when that needs new kernels, build those of its neighbours in the same batch."""
         batch = [candidate]
-        if not candidate.moves and not self._builder.has_kernels(candidate):
+        if candidate.moves:
+            before = replace(candidate, moves=candidate.moves[:-1])
+            batch += [replace(before, moves=(*before.moves, move)) for move in self._moves(before)]
+        elif not self._builder.has_kernels(candidate):
             steps = self._space_of_tunables.neighbours(candidate)
             batch += [near for _, near in steps if not self._builder.has_kernels(near)]
         return self._builder.build(batch)[0]
@@ -193,7 +202,11 @@ class Tuner:
         return list(self._bench.store.evaluations(self._identity, self._tuning).values())
 
     def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
-        """Time the leaders in turn; return all right candidates, the race's order first."""
+        """
+        Time the leaders in turn; return all right candidates, the race's order first.
+
+        The lower quartile of the rounds decides: it ignores stretches in which others had the machine.
+        """
         ranking = self._ranking()
         if worker.repeatable:
             return ranking
@@ -208,7 +221,7 @@ class Tuner:
             for session in sessions.values():
                 session.close()
         placed = [candidate for candidate in leaders if candidate.key in slices]
-        placed.sort(key=lambda candidate: median(slices[candidate.key].seconds))
+        placed.sort(key=lambda candidate: quantiles(slices[candidate.key].seconds, n=4)[0])
         return placed + [candidate for candidate in ranking if candidate not in placed]
 
     def _finish(self, leaders: Sequence[Candidate]) -> Record:
@@ -239,9 +252,10 @@ class Tuner:
             "evaluations": len(self._costs),
             "tuning_s": sum(record.seconds for record in self._evaluations()),
             "fingerprints": self._fingerprints,
-            "search": {"name": self._search_name, "seed": self._seed},
+            "search": {"name": self._search_name, "seed": self._seed, **(self._policy.summary() if self._policy else {})},
             "tuning": self._tuning,
             "machine": self._bench.machine_facts(self._target),
+            "accounts": dict(self._author.accounts(self._target, self._case.spec)),
         }
         record = replace(self._record("winner", candidate, checked.verdict, tuple(samples)), facts=facts)
         self._bench.store.put_tuned(self._identity, record)
@@ -282,52 +296,6 @@ class Tuner:
                 left_s=left_s,
             )
         )
-
-
-class Evaluator:
-    """Checks and times one candidate after another on the same operands."""
-
-    def __init__(self, worker: Worker, arena: Arena, case: Case, peak_gflops: float, seed: int) -> None:
-        self._worker, self._arena, self._spec, self._peak_gflops = worker, arena, case.spec, peak_gflops
-        self._operands = exact_operands(case.spec, np.random.default_rng([seed, 1]))
-        arena.fill(self._operands)
-        self._wanted = case.spec.reference(self._operands)
-        self._accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
-        self._output = output_name(case.spec)
-        slow = worker.repeatable or case.spec.flops / (peak_gflops * 1e9) > LONG_CALL_S
-        self._long = slow and not self._accumulates
-
-    def evaluate(self, item: NativeObject) -> tuple[Verdict, tuple[float, ...]]:
-        """Return the verdict and the raw samples; a call that is long enough is checked and timed at once."""
-        self._arena.fill(self._operands) if self._accumulates else self._arena.poison()
-        limit_s = timeout_s(self._spec)
-        with self._worker.open(item, self._arena) as session:
-            if not self._long and not session.call(limit_s).ok:
-                return session.verdict, ()
-            if not self._long and not (verdict := self._compare()).ok:
-                return verdict, ()
-            timing = session.time(
-                timeout_s=limit_s, samples=500, sample_s=2e-4, budget_s=EVALUATION_S, warm=0 if self._long else 1
-            )
-            if timing is None:
-                return session.verdict, ()
-        for verdict in (
-            contradiction(timing),
-            below_floor(min(timing.cpu_s), self._spec.flops, self._peak_gflops),
-            self._compare() if not self._accumulates else Verdict(outcome=Outcome.OK),
-        ):
-            if not verdict.ok:
-                return verdict, timing.cpu_s
-        return Verdict(outcome=Outcome.OK), timing.cpu_s
-
-    def _compare(self) -> Verdict:
-        return exact_mismatch(self._output, self._arena.view(self._output), self._wanted)
-
-
-def constraints_hold(sketch: Sketch, values: Mapping[str, int]) -> bool:
-    """Return whether a point satisfies every constraint of its sketch."""
-    names: dict[str, Any] = {**sketch.names, **values}
-    return all(evaluate(constraint, names) for constraint in sketch.constraints)
 
 
 def _fixed(tunable: Tunable, value: int) -> Tunable:

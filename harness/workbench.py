@@ -4,9 +4,12 @@ Workbench: everything one run needs to build and run candidates, opened once and
 Nothing starts before it is asked for: collecting tests opens no worker and compiles nothing.
 """
 
+import os
+import platform
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import harness.baselines
@@ -16,7 +19,7 @@ from harness.errors import TargetUnavailable
 from harness.host import detect_host
 from harness.kernel import Author, digest
 from harness.operator import OperatorSpec
-from harness.probe import probe_object
+from harness.probe import probe_object, rates
 from harness.registry import discover
 from harness.runners.emulated import EmulatedWorker, machine_text
 from harness.runners.native import NativeObject, NativeWorker
@@ -46,10 +49,21 @@ class Workbench:
         return probe_object(self.toolchain)
 
     def worker(self, target: Target | None = None, environment: Mapping[str, str] | None = None) -> Worker:
-        """Return a new worker process for a target (started with its first command); the caller closes it."""
+        """Return a new worker for a target, a native one pinned to the least disturbed processor; the caller closes it."""
         if target is not None and target.runner == "emulated":
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
-        return NativeWorker(self.toolchain.worker(), environment)
+        return NativeWorker(self.toolchain.worker(), environment, self._quietest_processor())
+
+    def _quietest_processor(self) -> int:
+        """Return where the FMA loop runs fastest just now; a few milliseconds each processor, eight at most."""
+        processors = sorted(os.sched_getaffinity(0))[-8:]
+        if len(processors) == 1 or platform.machine() not in ("x86_64", "AMD64"):
+            return processors[0]
+        paces = {}
+        for processor in processors:
+            with NativeWorker(self.toolchain.worker(), cpu=processor) as worker:
+                paces[processor] = median(rates(worker, self.probe, 256, slices=2))
+        return max(processors, key=lambda processor: paces[processor])
 
     def clock(self, target: Target) -> str:
         """Return the clock that times a target's candidates."""
@@ -67,6 +81,13 @@ class Workbench:
                     raise TargetUnavailable(f"{name}: no runner of kind {target.runner} yet; use --target host")
                 self._targets[name] = target
         return self._targets[name]
+
+    def peak_gflops(self, target: Target) -> float:
+        """Measure the FMA peak now: the best of 25 ms of slices, a ceiling; a modelled one is the target's."""
+        if target.runner == "emulated":
+            return target.peak_gflops["fp32"].value
+        with self.worker() as worker:
+            return max(rates(worker, self.probe, target.vector_bits.value)) / 1e9
 
     def baselines(self, target: Target) -> dict[str, Baseline]:
         """Return the baselines that exist for the target's kind of runner, by name."""

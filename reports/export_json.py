@@ -21,6 +21,7 @@ CASE_KEYS = (
     "residual",
     "evaluations",
     "tuning_s",
+    "accounts",
 )
 PEER_KEYS = ("version", "core", "throughput_gflops", "ratio", "ratio_low", "ratio_high")
 

@@ -62,6 +62,8 @@ class Case:
     stale: bool
     from_store: bool
     flops: float | None
+    least_bytes: float | None
+    """That must move even with an unlimited cache."""
     samples_s: tuple[float, ...]
     peers: tuple[Peer, ...]
     a_a: Ratio | None
@@ -69,6 +71,10 @@ class Case:
     machine: dict[str, Any]
     fingerprints: dict[str, Any]
     search: dict[str, Any]
+    texts: dict[str, str]
+    """Paths of its sketch, script and assembly, relative to the store, by what they are."""
+    accounts: dict[str, Any]
+    """What a language model's answers cost; empty where nobody was asked."""
 
     @property
     def ok(self) -> bool:
@@ -153,6 +159,7 @@ def case_of(record: Record) -> Case:
         stale=facts.get("stale") is True,
         from_store=facts.get("from_store") is True,
         flops=number(facts, "flops"),
+        least_bytes=number(facts, "least_bytes"),
         samples_s=_samples(record.samples_s),
         peers=tuple(_peer(name, _mapping(peers, name)) for name in peers),
         a_a=_ratio(_mapping(facts, "a_a")),
@@ -160,6 +167,8 @@ def case_of(record: Record) -> Case:
         machine=_mapping(facts, "machine"),
         fingerprints=_mapping(facts, "fingerprints"),
         search=_mapping(facts, "search"),
+        texts={clean(name): path for name, path in _mapping(facts, "texts").items() if isinstance(path, str)},
+        accounts=_mapping(facts, "accounts"),
     )
 
 
@@ -211,7 +220,10 @@ def _evaluation(record: Record, work: float) -> Evaluation:
 
 def clean(text: object) -> str:
     """Return text on one line without anything that steers a terminal or cannot be encoded."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else " " for c in shown)
+    return " ".join(shown.split())
 
 
 def number(facts: Mapping[str, Any], name: str) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from reports.load import clean
 
-VOID = ("meta", "line", "rect", "circle")
+VOID = ("meta", "line", "rect", "circle", "path")
 """Elements that are closed where they open when they have no content."""
 
 
@@ -35,6 +35,12 @@ def tag(name: str, /, *children: str, **attributes: object) -> Markup:
     if name in VOID and not children:
         return Markup(f"<{name}{opened}/>")
     return Markup(f"<{name}{opened}>{join(children)}</{name}>")
+
+
+def block(name: str, text: str, **attributes: object) -> Markup:
+    """Return an element whose text keeps its lines, as code does."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    return Markup(str(tag(name, Markup("\0"), **attributes)).replace("\0", html.escape(shown)))
 
 
 def _plain(value: object) -> str:

@@ -39,9 +39,10 @@ table { border-collapse: collapse; width: 100%; font-size: 0.85rem; font-variant
 th, td { padding: 0.5rem 0.75rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 tr:last-child td, tr:last-child th { border-bottom: 0; }
 thead th { color: var(--soft); font-weight: 500; }
-th:first-child, td.left, th.left { text-align: left; }
+th:first-child, th.left { text-align: left; }
 tbody th { font-weight: 500; font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-td.candidate { color: var(--soft); }
+.results td:nth-last-child(-n+3) { text-align: left; }
+.results td:last-child { color: var(--soft); }
 .ok { color: var(--good); } .not-ok { color: var(--bad); font-weight: 600; }
 .notes { margin: 0.7rem 0 0; padding-left: 1.1rem; } .notes li { margin: 0.15rem 0; overflow-wrap: anywhere; }
 figure { margin: 0.75rem 0 1.5rem; padding: 1rem 1.1rem 0.7rem; background: var(--card);
@@ -87,6 +88,21 @@ svg text.value.slower { fill: var(--bad); font-weight: 600; }
 .evaluation { fill: var(--soft); fill-opacity: 0.55; }
 .evaluation.winner { fill: var(--card); fill-opacity: 1; stroke: var(--ours); stroke-width: 2.5; }
 svg text.failure { fill: var(--bad); font-size: 15px; text-anchor: middle; }
+.filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; margin: 0.6rem 0; font-size: 0.85rem; }
+.filters select, .filters input { font: inherit; color: inherit; background: var(--card);
+  border: 1px solid var(--line); border-radius: 6px; padding: 0.25rem 0.5rem; }
+.filters output { color: var(--soft); }
+table.results button { all: unset; cursor: pointer; } table.results tbody th { cursor: pointer; }
+table.results button:focus-visible, a:focus-visible, select:focus-visible, input:focus-visible, summary:focus-visible,
+pre:focus-visible, .scroll:focus-visible { outline: 2px solid var(--ours); outline-offset: 2px; }
+th[aria-sort="ascending"] button::after { content: " \\2191"; }
+th[aria-sort="descending"] button::after { content: " \\2193"; }
+tr[hidden] { display: none; }
+a { color: var(--ours); }
+.code details { border-top: 1px solid var(--line); padding: 0.35rem 0; }
+.code summary { cursor: pointer; font-size: 0.9rem; } .code pre { max-height: 32rem; overflow: auto; }
+circle.roof { fill: var(--ours); fill-opacity: 0.75; }
+.change { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 4 3; }
 @media (max-width: 30rem) { main { padding: 1.5rem 0.9rem 3rem; } figure { padding: 0.8rem 0.75rem 0.5rem; } }
-@media print { body { background: none; } figure, .scroll, .tiles div { break-inside: avoid; } }
+@media print { body { background: none; } .filters { display: none; } .code pre { max-height: none; } figure, .scroll, .tiles div { break-inside: avoid; } }
 """

@@ -5,29 +5,24 @@ Colours come from the page's style sheet through classes; `<title>` elements are
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.stats import SAME_WITHIN
+from reports.axes import AXIS_PX, LABEL_PX, Place, Scale, across, axis, frame, nice_ticks, row_name, spaced, whisker
 from reports.load import Case, Search
 from reports.markup import Markup, join, tag
 from reports.wording import clock_title, counted, gflops, parameters, peer_names, percent, ratio
 
-Scale = Callable[[float], float]
-Place = Callable[[float], str]
-
-LABEL_PX = 22
 BAR_PX = 18
 ROW_PX = 20
-AXIS_PX = 30
 GAP_PX = 12
 SEARCH_PX = 170
 SPREAD = (10, 90)
 """Percentiles that a bar's whisker spans, of the throughput of single rounds."""
 TICKS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4, 5, 7, 10, 20, 50, 100)
-LONGEST_NAME = 46
 
 
 def throughput_plot(cases: Sequence[Case]) -> Markup:
@@ -39,9 +34,9 @@ def throughput_plot(cases: Sequence[Case]) -> Markup:
         part, height = _throughput_rows(case, top, y)
         body.append(part)
         y += height + GAP_PX
-    ticks = [(value / top, f"{value:g}") for value in _nice_ticks(top)]
+    ticks = [(value / top, f"{value:g}") for value in nice_ticks(top)]
     label = f"Throughput in GFLOP/s against peak, {counted(len(cases), 'case')}, {clock_title(cases[0].clock)}"
-    return _frame(y + AXIS_PX, label, [*_axis(ticks, y), *body])
+    return frame(y + AXIS_PX, label, [*axis(ticks, y), *body])
 
 
 def _bars(case: Case) -> list[tuple[str, str, float, tuple[float, ...]]]:
@@ -59,7 +54,7 @@ def _throughput_rows(case: Case, top: float, y: float) -> tuple[Markup, float]:
         f"{percent(case.peak_fraction)}% of {gflops(case.peak_gflops)}" if case.peak_fraction is not None else ""
     )
     two_lines = len(case.id) > 30 and peak_text
-    header = [_name(case.id, y)]
+    header = [row_name(case.id, y)]
     peak_y = y + (2 * LABEL_PX - 10 if two_lines else LABEL_PX - 8)
     header.append(tag("text", peak_text if case.ok else case.verdict, x="100%", y=peak_y, class_="value end"))
     start = y + (2 * LABEL_PX - 6 if two_lines else LABEL_PX)
@@ -67,7 +62,7 @@ def _throughput_rows(case: Case, top: float, y: float) -> tuple[Markup, float]:
     drawn = [_bar(*bar, case.flops, top, start + index * BAR_PX) for index, bar in enumerate(bars)]
     end = start + max(len(bars), 1) * BAR_PX
     if case.peak_gflops:
-        at = _at(case.peak_gflops / top)
+        at = across(case.peak_gflops / top)
         tooltip = tag("title", f"{case.id}: peak {gflops(case.peak_gflops)} GFLOP/s")
         drawn.append(tag("line", tooltip, x1=at, x2=at, y1=start - 3, y2=end + 1, class_="peak"))
     return join([*header, *drawn]), end - y
@@ -81,15 +76,15 @@ def _bar(
         low, high = np.percentile(flops / 1e9 / np.asarray(samples_s), SPREAD)
     tooltip = tag("title", f"{name}: {gflops(value)} GFLOP/s, rounds {gflops(low)} to {gflops(high)} (80% of them)")
     middle = y + BAR_PX / 2 - 1
-    parts = [tag("rect", tooltip, x=0, y=y, width=_at(value / top), height=BAR_PX - 2, rx=2, class_=f"bar {kind}")]
+    parts = [tag("rect", tooltip, x=0, y=y, width=across(value / top), height=BAR_PX - 2, rx=2, class_=f"bar {kind}")]
     if high > low:
-        parts.append(_whisker(min(low / top, 1), min(high / top, 1), middle))
+        parts.append(whisker(min(low / top, 1), min(high / top, 1), middle))
     inside = value / top > 0.4
     parts.append(
         tag(
             "text",
             f"{name} {gflops(value)}",
-            x="0" if inside else _at(max(value, high) / top),
+            x="0" if inside else across(max(value, high) / top),
             dx=7,
             y=middle + 4,
             class_=f"bar-text {kind}" if inside else "value",
@@ -110,7 +105,7 @@ def ratio_plot(cases: Sequence[Case]) -> Markup:
     peers = peer_names(cases)
     body, texts, y = [], [], 0.0
     for case_id, rows in shown:
-        texts.append(_name(case_id, y))
+        texts.append(row_name(case_id, y))
         y += LABEL_PX
         for row in rows:
             text = row.text if len(peers) == 1 and row.kind != "control" else f"{row.name} {row.text}"
@@ -118,14 +113,14 @@ def ratio_plot(cases: Sequence[Case]) -> Markup:
             texts.append(tag("text", text, x="100%", y=y + ROW_PX / 2 + 4, class_=f"value end {row.kind}"))
             y += ROW_PX
         y += GAP_PX
-    start, end, middle = scale(1 / (1 + SAME_WITHIN)), scale(1 + SAME_WITHIN), _at(scale(1))
-    shade = tag("rect", x=_at(start), y=0, width=_at(end - start), height=y, class_="band")
+    start, end, middle = scale(1 / (1 + SAME_WITHIN)), scale(1 + SAME_WITHIN), across(scale(1))
+    shade = tag("rect", x=across(start), y=0, width=across(end - start), height=y, class_="band")
     one = tag("line", x1=middle, x2=middle, y1=0, y2=y, class_="one")
-    ticks = _axis([(scale(value), f"{value:g}") for value in _spaced(TICKS, scale)], y)
+    ticks = axis([(scale(value), f"{value:g}") for value in spaced(TICKS, scale)], y)
     width = "66%" if len(peers) == 1 else "58%"
     inner = tag("svg", shade, *ticks, one, *body, width=width, height=y + AXIS_PX, overflow="visible")
     label = f"Ratio to {', '.join(peers)} with 95% intervals, {counted(len(shown), 'case')}; above 1 ours is faster"
-    return _frame(y + AXIS_PX, label, [inner, *texts])
+    return frame(y + AXIS_PX, label, [inner, *texts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +168,8 @@ def _dot(tooltip: str, row: _RatioRow, scale: Scale, y: float) -> Markup:
     middle, low, high = (scale(part) for part in row.interval)
     word = "" if row.kind == "control" else f" ({row.kind})"
     radius = 3 if row.kind == "control" else 5.5
-    dot = tag("circle", tag("title", tooltip + word), cx=_at(middle), cy=y, r=radius, class_=row.kind)
-    return tag("g", _whisker(low, high, y), dot, class_=f"dot {row.kind}")
+    dot = tag("circle", tag("title", tooltip + word), cx=across(middle), cy=y, r=radius, class_=row.kind)
+    return tag("g", whisker(low, high, y), dot, class_=f"dot {row.kind}")
 
 
 def search_plot(search: Search) -> Markup:
@@ -184,7 +179,7 @@ def search_plot(search: Search) -> Markup:
     span = max(last - first, 1)
 
     def at(sequence: float) -> str:
-        return _at(0.01 + 0.98 * (sequence - first) / span)
+        return across(0.01 + 0.98 * (sequence - first) / span)
 
     def height(speed: float) -> float:
         return SEARCH_PX * (1 - speed / top)
@@ -196,7 +191,7 @@ def search_plot(search: Search) -> Markup:
                 tag("text", f"{value:g}", x=0, y=height(value) - 3, class_="tick"),
             ]
         )
-        for value in _nice_ticks(top, 3)[1:]
+        for value in nice_ticks(top, 3)[1:]
     ]
     axis = tag("line", x1=0, x2="100%", y1=SEARCH_PX, y2=SEARCH_PX, class_="base")
     ends = [
@@ -206,7 +201,7 @@ def search_plot(search: Search) -> Markup:
     label = (
         f"Search progress of {search.case}: {counted(len(search.evaluations), 'evaluation')}, speed in {search.unit}"
     )
-    return _frame(
+    return frame(
         SEARCH_PX + AXIS_PX, label, [*grid, axis, *_best_line(search, at, height), *_marks(search, at, height), *ends]
     )
 
@@ -244,47 +239,3 @@ def _marks(search: Search, at: Place, height: Scale) -> list[Markup]:
                 tag("circle", tooltip, cx=at(e.sequence), cy=height(e.speed), r=5 if won else 2.6, class_=kind)
             )
     return marks
-
-
-def _frame(height: float, label: str, body: Sequence[Markup]) -> Markup:
-    return tag("svg", *body, role="img", aria_label=label, width="100%", height=height, overflow="visible")
-
-
-def _name(text: str, y: float) -> Markup:
-    shown = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}…{text[-LONGEST_NAME // 2 + 1 :]}"
-    return tag("text", shown, tag("title", text), x=0, y=y + LABEL_PX - 8, class_="name")
-
-
-def _whisker(low: float, high: float, y: float) -> Markup:
-    ends = [tag("line", x1=_at(x), x2=_at(x), y1=y - 3, y2=y + 3, class_="whisker") for x in (low, high)]
-    return join([tag("line", x1=_at(low), x2=_at(high), y1=y, y2=y, class_="whisker"), *ends])
-
-
-def _axis(ticks: Sequence[tuple[float, str]], height: float) -> list[Markup]:
-    """Return grid lines over the whole height, and their values below it."""
-    parts = []
-    for position, text in ticks:
-        anchor = "" if position < 0.03 else " end" if position > 0.97 else " middle"
-        parts.append(tag("line", x1=_at(position), x2=_at(position), y1=0, y2=height, class_="grid"))
-        parts.append(tag("text", text, x=_at(position), y=height + 16, class_=f"tick{anchor}"))
-    return parts
-
-
-def _at(fraction: float) -> str:
-    return f"{100 * fraction:.2f}%"
-
-
-def _nice_ticks(top: float, about: int = 5) -> list[float]:
-    """Return round values from 0 to ``top``."""
-    step = 10 ** math.floor(math.log10(top / about))
-    step *= next(factor for factor in (1, 2, 5, 10) if top / (step * factor) <= about)
-    return [index * step for index in range(int(top / step + 1e-9) + 1)]
-
-
-def _spaced(values: Sequence[float], scale: Scale) -> list[float]:
-    """Return those of ``values`` that lie on the axis and far enough apart to be read on a phone; 1 always."""
-    kept = [1.0]
-    for value in sorted(values, key=lambda v: abs(math.log(v))):
-        if 0 <= scale(value) <= 1 and all(abs(scale(value) - scale(other)) > 0.14 for other in kept):
-            kept.append(value)
-    return sorted(kept)

@@ -1,17 +1,24 @@
 """
-One HTML page a run: table, plots and how to reproduce it.
+One HTML page a run: table, plots, history, code and how to reproduce it.
 
-The page is a single file without scripts, so it opens from a mail or a build server's artefacts; its security policy
-forbids it to load anything, whatever text a record brought along.
+The page is a single file, so it opens from a mail or a build server's artefacts. Its security policy allows one script,
+ours by its digest, and forbids the page to load anything, whatever text a record brought along. Without the script
+everything can still be read; it adds filters, sorting and commands to copy.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from reports.history import History
 from reports.load import Case, Report, Search, clean
 from reports.markup import Markup, tag
+from reports.page_code import code_section
+from reports.page_script import SCRIPT, SCRIPT_DIGEST, embedded
 from reports.page_style import STYLE
+from reports.page_table import result_tables
+from reports.plot_history import history_caption, history_plot
+from reports.plot_roofline import roofline_plot
 from reports.plots import ratio_plot, search_plot, throughput_plot
 from reports.wording import (
     by_clock,
@@ -21,24 +28,19 @@ from reports.wording import (
     gflops,
     mean_ratio,
     moment,
-    notes,
-    of_peak,
-    parameters,
     peer_names,
     percent,
-    reasons,
     threads,
-    throughput,
-    times,
 )
-from reports.wording import residual as residual_text
-from reports.wording import verdict as verdict_text
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{SCRIPT_DIGEST}'"
+PLOTTED = 150
+"""Cases a bar or ratio plot shows; the table has them all."""
 
 
-def render_html(report: Report) -> str:
-    """Return the page of a run."""
+def render_html(report: Report, histories: Sequence[History] = (), texts: Mapping[str, str] | None = None) -> str:
+    """Return the page of a run; ``texts`` are sketches, scripts and assembly by their path in the store."""
+    code = texts or {}
     title = f"Opwright run {report.run.id}"
     head = tag(
         "head",
@@ -48,8 +50,10 @@ def render_html(report: Report) -> str:
         tag("title", title),
         tag("style", Markup(STYLE)),
     )
-    body = [_header(report), _tables(report.cases), _throughputs(report.cases), _ratios(report.cases)]
-    body += [_searches(report.searches), _machine(report.cases), _reproduce(report)]
+    body = [_header(report), result_tables(report.cases, code), _throughputs(report.cases), _ratios(report.cases)]
+    body += [_rooflines(report.cases), _searches(report.searches), _histories(histories)]
+    body += [_machine(report.cases), _reproduce(report), code_section(report.cases, code)]
+    body += [embedded(report), tag("script", Markup(SCRIPT))]
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
 
 
@@ -78,42 +82,6 @@ def _header(report: Report) -> Markup:
     )
 
 
-def _tables(cases: Sequence[Case]) -> Markup:
-    parts = [tag("h2", "Results")] if cases else []
-    for clock, group in by_clock(cases).items():
-        parts += [
-            tag("h3", clock_title(clock)),
-            tag("div", _table(group), class_="scroll", tabindex=0, role="region", aria_label=clock_title(clock)),
-            tag("ul", *[tag("li", sentence, class_="not-ok") for sentence in reasons(group)], class_="notes"),
-            tag("ul", *[tag("li", sentence) for sentence in notes(group)], class_="notes"),
-        ]
-    return tag("section", *parts)
-
-
-def _table(cases: Sequence[Case]) -> Markup:
-    names = peer_names(cases)
-    header = ["case", "GFLOP/s", "% of peak", *(f"× {name}" for name in names), "residual"]
-    cells = [tag("th", text, scope="col") for text in header]
-    cells += [tag("th", text, scope="col", class_="left") for text in ("verdict", "candidate")]
-    return tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *[_table_row(case, names) for case in cases]))
-
-
-def _table_row(case: Case, names: Sequence[str]) -> Markup:
-    figures = [
-        throughput(case),
-        of_peak(case),
-        *(times(case, name) for name in names),
-        residual_text(case.residual),
-    ]
-    return tag(
-        "tr",
-        tag("th", case.id, scope="row"),
-        *[tag("td", figure) for figure in figures],
-        tag("td", verdict_text(case), class_=f"left {'ok' if case.ok else 'not-ok'}"),
-        tag("td", parameters(case.candidate), class_="left candidate"),
-    )
-
-
 def _throughputs(cases: Sequence[Case]) -> Markup:
     groups: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
@@ -126,8 +94,8 @@ def _throughputs(cases: Sequence[Case]) -> Markup:
         parts.append(tag("h3", title))
         parts.append(
             _figure(
-                throughput_plot(group),
-                "GFLOP/s by shape. Whiskers span 80% of the single rounds.",
+                throughput_plot(group[:PLOTTED]),
+                f"GFLOP/s by shape. Whiskers span 80% of the single rounds.{_left_out(group)}",
                 [("ours", "opwright"), *peers, ("peak", "modelled peak" if clock == "model" else "peak")],
             )
         )
@@ -145,9 +113,9 @@ def _ratios(cases: Sequence[Case]) -> Markup:
         parts.append(tag("h3", clock_title(clock)))
         parts.append(
             _figure(
-                ratio_plot(group),
+                ratio_plot(group[:PLOTTED]),
                 "Ratio of throughputs on a logarithmic axis: right of 1 ours is faster. Lines are 95% intervals of the "
-                "median over paired rounds; small circles are the same code against itself.",
+                f"median over paired rounds; small circles are the same code against itself.{_left_out(group)}",
                 [
                     ("faster", "faster"),
                     ("slower", "slower"),
@@ -157,6 +125,39 @@ def _ratios(cases: Sequence[Case]) -> Markup:
             )
         )
     return tag("section", *parts)
+
+
+def _left_out(cases: Sequence[Case]) -> str:
+    more = len(cases) - PLOTTED
+    return f" The first {PLOTTED} cases; the table has {more} more." if more > 0 else ""
+
+
+def _rooflines(cases: Sequence[Case]) -> Markup:
+    groups: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        if case.ok and case.flops and case.least_bytes and case.throughput_gflops and case.peak_gflops:
+            groups.setdefault((case.target, case.dtype, case.threads, case.clock), []).append(case)
+    parts = [tag("h2", "Roofline")] if groups else []
+    for (target, dtype, count, clock), group in groups.items():
+        title = ", ".join(filter(None, (target, dtype, threads(count), clock_title(clock))))
+        caption = (
+            "Operations a byte that must move even with an unlimited cache, against GFLOP/s; both axes logarithmic. The "
+            f"line is the {'modelled' if clock == 'model' else 'median measured'} peak; no bandwidth was measured, so "
+            "none is drawn."
+        )
+        parts += [tag("h3", title), _figure(roofline_plot(group), caption, [("ours", "opwright"), ("peak", "peak")])]
+    return tag("section", *parts)
+
+
+def _histories(histories: Sequence[History]) -> Markup:
+    if not histories:
+        return Markup("")
+    figures = [
+        tag("figure", tag("h3", one.case), history_plot(one), tag("figcaption", history_caption(one)))
+        for one in histories
+    ]
+    intro = "A dot is one run, oldest on the left; a line is the median between two change points, which are marked."
+    return tag("section", tag("h2", "History"), tag("p", intro, class_="soft"), tag("div", *figures, class_="searches"))
 
 
 def _searches(searches: Sequence[Search]) -> Markup:
@@ -215,7 +216,9 @@ def _words(value: Any) -> str:
 def _reproduce(report: Report) -> Markup:
     parts = [tag("h2", "How to reproduce")]
     if command := command_line(report.run.argv):
-        parts.append(tag("pre", tag("code", command)))
+        one = f"{command} -k CASE"
+        parts += [tag("pre", tag("code", command)), tag("p", "One case alone, by the name in its row:", class_="soft")]
+        parts.append(tag("pre", tag("code", one, id="one-case")))
     searches = dict.fromkeys(f"{case.author}, search {_words(case.search)}" for case in report.cases if case.search)
     fingerprints = {clean(case.fingerprints): case.fingerprints for case in report.cases if case.fingerprints}
     facts = dict(report.run.facts)

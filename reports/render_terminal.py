@@ -26,7 +26,7 @@ def terminal_table(cases: Sequence[Case]) -> list[str]:
     for clock, group in by_clock(cases).items():
         lines += [*([""] if lines else []), clock_title(clock), ""]
         for index, columns in enumerate(_blocks(group)):
-            lines += [*([""] if index else []), *_lay_out(columns)]
+            lines += [*([""] if index else []), *lay_out(columns)]
         lines += ["", *_wrapped(reasons(group)), *_wrapped(notes(group))]
     return lines
 
@@ -65,7 +65,7 @@ def _width(columns: list[Column]) -> int:
     return sum(len(GAP) + max(map(len, column)) for column in columns)
 
 
-def _lay_out(columns: list[Column]) -> list[str]:
+def lay_out(columns: list[Column]) -> list[str]:
     """Align names to the left and figures to the right; a name too long for that gets a line of its own."""
     names, figures = columns[0], columns[1:]
     room = max(WIDTH - _width(figures), len(names[0]))

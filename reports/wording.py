@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.stats import SAME_WITHIN, geometric_mean
-from reports.load import Case, Peer, clean
+from reports.load import Case, Peer, clean, number
 
 MISSING = "-"
 CLOCKS = {
@@ -159,6 +159,7 @@ def notes(cases: Sequence[Case]) -> list[str]:
         f"residual: largest error in expected rounding errors; over {RESIDUAL_LIMIT} is WRONG",
         *_stale_note(cases),
         *dict.fromkeys(f"model: {clean(case.machine['model'])}" for case in cases if case.machine.get("model")),
+        *[note for case in cases if (note := account_note(case))],
         *[f"machine: {line}" for line in dict.fromkeys(machine_line(case.machine) for case in cases) if line],
     ]
 
@@ -178,6 +179,21 @@ def _peer_notes(cases: Sequence[Case]) -> list[str]:
     if found:
         found.append(f"ratios: median of paired rounds [95% interval]; under {SAME_WITHIN:.0%} is same")
     return found
+
+
+def account_note(case: Case) -> str:
+    """Return what it cost to have a case written by a language model; nothing for one that asked none."""
+    calls = number(case.accounts, "calls")
+    if not calls:
+        return ""
+    tokens = sum(number(case.accounts, name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    counted_by = " (estimated)" if case.accounts.get("estimated") is True else ""
+    price_usd, seconds = number(case.accounts, "price_usd"), number(case.accounts, "seconds") or 0.0
+    price = "price unknown" if price_usd is None else f"${price_usd:.2f}"
+    tuning = f", then {case.tuning_s:.0f} s of tuning" if case.tuning_s is not None else ""
+    model = clean(case.accounts.get("model", "")) or case.author
+    asked = f"{counted(int(calls), 'call')}, {tokens:.0f} tokens{counted_by}, {price}"
+    return f"{case.id}: written by {model} in {asked}, {seconds:.0f} s{tuning}"
 
 
 def _control_note(cases: Sequence[Case]) -> list[str]:

@@ -1,12 +1,14 @@
-"""Every tuned operator is measured against the library an expert would have used."""
+"""Every tuned operator is measured against the library an expert would have used, and against its own past."""
 
+from fixtures.gate_session import Gate
 from harness.baselines import Baseline
 from harness.case import Case
 from harness.compare import Tuned
 
 
-def test_throughput(case: Case, tuned: Tuned, baseline: dict[str, Baseline], measure):
-    """The tuned operator is right, runs within the roofline, and is compared with its baselines."""
+def test_throughput(case: Case, tuned: Tuned, baseline: dict[str, Baseline], measure, gate: Gate):
+    """The tuned operator is right, runs within the roofline, is compared with its baselines and is no slower than it was."""
     measured = measure(tuned, baseline)
 
     assert measured.verdict.ok, str(measured.verdict)
+    gate.check(measured)

@@ -28,6 +28,7 @@ static struct opw_args args;
 static struct opw_tunables tunables;
 static int (*run)(const struct opw_args *, const struct opw_tunables *, void *);
 static int child_reply;
+static int64_t call_ns; /* CPU time of the latest single call: how many calls make a sample */
 
 /* Reserve guard | room | guard; the room is mapped by the caller. */
 static void reserve(struct region *r, size_t room)
@@ -152,7 +153,9 @@ static void child_call(void *workspace)
 {
     int64_t returned = 0;
     stage = "opw_run";
+    int64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     int broken = guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+    call_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
     stage = "idle";
     if (broken)
         say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
@@ -164,16 +167,16 @@ static void child_time(char **line, void *workspace)
 {
     static int64_t cpu[MAX_SAMPLES], wall[MAX_SAMPLES], switches[MAX_SAMPLES];
     int64_t wanted = number(line), sample_ns = number(line), budget_ns = number(line), warm = number(line);
-    int64_t calls = 1, returned, begin = clock_ns(CLOCK_MONOTONIC), taken = 0;
+    int64_t calls, returned, begin = clock_ns(CLOCK_MONOTONIC), taken = 0;
     struct rusage usage;
     int broken = 0;
     stage = "opw_run while timed";
     for (int64_t i = 0; i < warm; i++) {
         int64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         guarded_call((const void *)run, &args, &tunables, workspace, &returned);
-        int64_t once = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
-        calls = once > 0 && once < sample_ns ? (sample_ns + once - 1) / once : 1;
+        call_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
     }
+    calls = call_ns > 0 && call_ns < sample_ns ? (sample_ns + call_ns - 1) / call_ns : 1;
     while (taken < wanted && taken < MAX_SAMPLES) {
         getrusage(RUSAGE_SELF, &usage);
         long before = usage.ru_nivcsw;

@@ -1,5 +1,8 @@
 """Steady-state evolution: tournament parents, uniform crossing, a mutation or two, the worst dies."""
 
+from heapq import nsmallest
+
+from harness.kernel import Candidate
 from harness.search.walk import Questions, Walk
 
 POPULATION = 16
@@ -22,8 +25,8 @@ class Evolutionary(Walk):
         while child := self._child() or self.unseen():
             yield from self.measure(child)
 
-    def _child(self):
-        population = sorted(self.costs, key=self.cost)[:POPULATION]
+    def _child(self) -> Candidate | None:
+        population = nsmallest(POPULATION, self.costs, key=self.cost)
         for _ in range(STALE_CHILDREN if population else 0):
             mother, father = (population[self._winner(len(population))] for _ in range(2))
             child = self.space.cross(mother, father, self.rng)

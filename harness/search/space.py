@@ -6,8 +6,8 @@ random order are computed; the sketch's constraints are a callable that says whe
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from random import Random
 
@@ -16,6 +16,8 @@ from harness.search import Action, Space
 
 ATTEMPTS = 8
 """Draws before a crossing gives up on finding a legal child."""
+REPAIR_RANKS = 8
+"""How far a second tunable may give way to make a step legal."""
 BARREN = 200_000
 """Illegal points in a row after which a random order counts as exhausted (a second or two of formulas)."""
 MOVE_LIMIT = 16
@@ -42,30 +44,24 @@ class SketchSpace:
     guesses: tuple[Mapping[str, int], ...] = ()
     """Value mappings of the analytical model, best first; values between two legal ones are rounded."""
     moves: Callable[[Candidate], Sequence[Move]] = no_moves
-    _starts: list[Candidate] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def starts(self) -> Sequence[Candidate]:
         """Return the legal guesses, then the tunables' own start; a random legal point where neither is legal."""
-        if not self._starts:
-            own = {t.name: t.start for t in self.tunables}
-            rounded = (self._rounded({**own, **guess}) for guess in (*self.guesses, own))
-            self._starts.extend(dict.fromkeys(self._candidate(values) for values in rounded if self.legal(values)))
-            if not self._starts:
-                self._starts.extend(first for first in [next(self.shuffled(Random(0)), None)] if first)
-        return tuple(self._starts)
+        own = {t.name: t.start for t in self.tunables}
+        rounded = (self._rounded({**own, **guess}) for guess in (*self.guesses, own))
+        starts = tuple(dict.fromkeys(self._candidate(values) for values in rounded if self.legal(values)))
+        return starts or tuple(islice(self.shuffled(Random(0)), 1))
 
     def neighbours(self, candidate: Candidate) -> Sequence[tuple[Action, Candidate]]:
-        """Return the steps along every tunable, then the instruction-order moves."""
+        """Return the steps along every tunable (repaired where they break a constraint), then the moves."""
         found = []
         values = dict(candidate.values)
         for tunable in self.tunables:
             for value in _reachable(tunable, values[tunable.name]):
-                stepped = {**values, tunable.name: value}
-                if self.legal(stepped):
-                    kept = candidate.moves if tunable.kind is TunableKind.RUNTIME else ()
-                    action = _step(tunable, values[tunable.name], value)
-                    found.append((action, Candidate.of(self.sketch, stepped, kept)))
+                if stepped := self._repaired({**values, tunable.name: value}, tunable):
+                    action = _step(self.tunables, tunable, values, stepped)
+                    found.append((action, Candidate.of(self.sketch, stepped, self._kept_moves(candidate, stepped))))
         if len(candidate.moves) < MOVE_LIMIT:
             found.extend(
                 (
@@ -92,11 +88,12 @@ class SketchSpace:
                 return
 
     def mutate(self, candidate: Candidate, rng: Random, axes: int) -> Candidate:
-        """Redraw ``axes`` tunables one after another, each among the values legal beside the others."""
+        """Redraw ``axes`` tunables one after another, repairing the point where it breaks a constraint."""
         values = dict(candidate.values)
-        for tunable in rng.sample(self.tunables, min(axes, len(self.tunables))):
-            stepped = ({**values, tunable.name: value} for value in tunable.values if value != values[tunable.name])
-            values = rng.choice([point for point in stepped if self.legal(point)] or [values])
+        free = [tunable for tunable in self.tunables if len(tunable.values) > 1]
+        for tunable in rng.sample(free, min(axes, len(free))):
+            drawn = rng.choice([value for value in tunable.values if value != values[tunable.name]])
+            values = self._repaired({**values, tunable.name: drawn}, tunable) or values
         return self._candidate(values)
 
     def cross(self, one: Candidate, other: Candidate, rng: Random) -> Candidate:
@@ -108,16 +105,26 @@ class SketchSpace:
                 return self._candidate(values)
         return one
 
-    def features(self, candidate: Candidate) -> Sequence[float]:
-        """Place ordered tunables on [0, 1] by rank; give every value of an unordered one its own coordinate."""
-        values = dict(candidate.values)
-        coordinates: list[float] = []
-        for tunable in self.tunables:
-            if tunable.ordered:
-                coordinates.append(tunable.values.index(values[tunable.name]) / max(1, len(tunable.values) - 1))
-            else:
-                coordinates.extend(0.5 * (value == values[tunable.name]) for value in tunable.values)
-        return coordinates
+    def _repaired(self, values: dict[str, int], changed: Tunable) -> dict[str, int] | None:
+        """
+        Return the point if it is legal, else the nearest legal one in which one more tunable gives way.
+
+        Register tiles need it: the best lie on the edge of MR x NR <= registers, and no single step leads from
+        14 x 2 to 9 x 3 along it.
+        """
+        if self.legal(values):
+            return values
+        others = [t for t in self.tunables if t.ordered and t is not changed]
+        for distance in range(1, REPAIR_RANKS + 1):
+            for other in others:
+                for value in _at_distance(other, values[other.name], distance):
+                    if self.legal({**values, other.name: value}):
+                        return {**values, other.name: value}
+        return None
+
+    def _kept_moves(self, candidate: Candidate, values: Mapping[str, int]) -> tuple[Move, ...]:
+        text = [t.name for t in self.tunables if t.kind is not TunableKind.RUNTIME]
+        return candidate.moves if all(candidate[name] == values[name] for name in text) else ()
 
     def _candidate(self, values: Mapping[str, int]) -> Candidate:
         return Candidate.of(self.sketch, values)
@@ -166,16 +173,6 @@ class JoinedSpace:
         """Cross two candidates of one sketch; candidates of two sketches have no child."""
         return self._home(one).cross(one, other, rng) if one.sketch == other.sketch else one
 
-    def features(self, candidate: Candidate) -> Sequence[float]:
-        """Give every sketch coordinates of its own, so that sketches say nothing about each other."""
-        own = [space.sketch == candidate.sketch for space in self.spaces]
-        parts = (
-            (1.0, *space.features(candidate)) if mine else (0.0,) * (1 + len(space.features(space.starts[0])))
-            for space, mine in zip(self.spaces, own, strict=True)
-            if space.starts
-        )
-        return list(chain.from_iterable(parts))
-
     def _home(self, candidate: Candidate) -> SketchSpace:
         return next(space for space in self.spaces if space.sketch == candidate.sketch)
 
@@ -189,18 +186,24 @@ def _reachable(tunable: Tunable, value: int) -> list[int]:
     """Return the values one action leads to: all of an unordered tunable, else 1, 2, 4, 8 ranks away if that is near."""
     if not tunable.ordered:
         return [v for v in tunable.values if v != value]
-    rank, size = tunable.values.index(value), len(tunable.values)
-    strides = [1] + [stride for stride in (2, 4, 8) if 4 * stride <= size]
-    ranks = [rank + sign * stride for stride in strides for sign in (-1, 1)]
-    return [tunable.values[r] for r in ranks if 0 <= r < size]
+    strides = [1] + [stride for stride in (2, 4, 8) if 4 * stride <= len(tunable.values)]
+    return [reached for stride in strides for reached in _at_distance(tunable, value, stride)]
 
 
-def _step(tunable: Tunable, old: int, new: int) -> Action:
-    if not tunable.ordered:
-        return Action(name=tunable.name, label=f"{tunable.name}={new}", family=f"{tunable.name}={new}")
-    rises = tunable.values.index(new) > tunable.values.index(old)
+def _at_distance(tunable: Tunable, value: int, ranks: int) -> list[int]:
+    rank = tunable.values.index(value)
+    return [tunable.values[r] for r in (rank - ranks, rank + ranks) if 0 <= r < len(tunable.values)]
+
+
+def _step(tunables: Sequence[Tunable], stepped: Tunable, old: Mapping[str, int], new: Mapping[str, int]) -> Action:
+    """Name the action that led from old to new values: ``mc+32``, ``order=2``, repaired ``nv+1,mr-5``."""
+    changed = [stepped, *(t for t in tunables if t is not stepped and old[t.name] != new[t.name])]
+    change = {t.name: f"{new[t.name] - old[t.name]:+d}" if t.ordered else f"={new[t.name]}" for t in changed}
+    own = change[stepped.name]
     return Action(
-        name=tunable.name, label=f"{tunable.name}{new - old:+d}", family=f"{tunable.name}{'+' if rises else '-'}"
+        name=stepped.name,
+        label=",".join(f"{name}{by}" for name, by in change.items()),
+        family=f"{stepped.name}{own[0] if stepped.ordered else own}",
     )
 
 

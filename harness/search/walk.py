@@ -1,13 +1,13 @@
 """A search written as one generator: it yields what it wants measured and reads the costs it was told."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from math import inf
 from random import Random
 from typing import TypeVar
 
 from harness.kernel import Candidate
-from harness.search import Policy, Space
+from harness.search import Action, Policy, Space
 
 Answer = TypeVar("Answer")
 Questions = Generator[Candidate, None, Answer]
@@ -22,14 +22,15 @@ class Walk(ABC):
     """
 
     def __init__(self, space: Space, seed: int, policy: Policy | None = None) -> None:
+        del policy  # only the tree search consults one
         self.space = space
-        self.policy = policy
         self.rng = Random(seed)
         self.costs: dict[Candidate, float] = {}
         self._best: Candidate | None = None
         self._order = space.shuffled(Random(seed + 1))
         self._steps = self.steps()
         self._pending: Candidate | None = None
+        self._neighbours: dict[Candidate, Sequence[tuple[Action, Candidate]]] = {}
 
     @abstractmethod
     def steps(self) -> Questions[None]:
@@ -67,8 +68,21 @@ class Walk(ABC):
         return self.costs[candidate]
 
     def unseen(self) -> Candidate | None:
-        """Draw a random candidate that was not told yet; None when the space is exhausted."""
-        return next((candidate for candidate in self._order if candidate not in self.costs), None)
+        """
+        Draw a random candidate that was not told yet; None when the space is exhausted.
+
+        Once every value was asked, what is left are instruction-order moves of the best.
+        """
+        candidate = next((candidate for candidate in self._order if candidate not in self.costs), None)
+        if candidate is None and self.best:
+            return next((moved for _, moved in self.neighbours(self.best[0]) if moved not in self.costs), None)
+        return candidate
+
+    def neighbours(self, candidate: Candidate) -> Sequence[tuple[Action, Candidate]]:
+        """Return the space's neighbours of a candidate, computed once: constraints and moves are formulas to evaluate."""
+        if candidate not in self._neighbours:
+            self._neighbours[candidate] = self.space.neighbours(candidate)
+        return self._neighbours[candidate]
 
     def cheapest(self, candidates: Iterable[Candidate]) -> Candidate | None:
         """Return the first of the cheapest candidates; None of none."""

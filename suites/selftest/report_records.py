@@ -31,6 +31,7 @@ FACTS = {
     "peers": {"openblas": PEER},
     "a_a": {"ratio": 1.0, "ratio_low": 0.99, "ratio_high": 1.01},
     "flops": 2 * 512**3,
+    "least_bytes": 3 * 4 * 512**2,
     "machine": {"cpu": "A processor", "clock_hz": 2.6e9, "features": ["avx512f"]},
     "search": {"name": "hybrid", "seed": 1},
 }

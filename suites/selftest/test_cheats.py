@@ -100,7 +100,7 @@ def test_replayed_output_is_caught(objects, worker):
     refused = objects.c(LOOP.format(body=body), DIMS)
 
     assert isinstance(refused, Verdict)
-    assert Outcome.SCREENED == refused.outcome
+    assert refused.outcome == Outcome.SCREENED
 
 
 def test_half_precision_inside_is_caught(objects, worker):
@@ -119,7 +119,7 @@ def test_half_precision_inside_is_caught(objects, worker):
     reals = {"A": rng.standard_normal((24, 16), "f4"), "B": rng.standard_normal((16, 20), "f4")}
 
     assert exact.ok
-    assert Outcome.WRONG == verify_rounding(worker, item, SPEC, reals).verdict.outcome
+    assert verify_rounding(worker, item, SPEC, reals).verdict.outcome == Outcome.WRONG
 
 
 def test_calling_another_library_does_not_link(objects):
@@ -132,7 +132,7 @@ def test_calling_another_library_does_not_link(objects):
 
 def test_faster_than_the_roofline_is_suspicious():
     assert below_floor(1e-3, 100_000_000, 150.0).ok
-    assert Outcome.SUSPICIOUS == below_floor(1e-3, 200_000_000, 150.0).outcome
+    assert below_floor(1e-3, 200_000_000, 150.0).outcome == Outcome.SUSPICIOUS
 
 
 def test_nan_is_no_wildcard(objects, worker):
@@ -142,5 +142,5 @@ def test_nan_is_no_wildcard(objects, worker):
     item = objects.c(LOOP.format(body=body), DIMS)
     verdict = verify_exact(worker, item, SPEC, exact_operands(SPEC, np.random.default_rng(0)), Placement.END)
 
-    assert Outcome.WRONG == verdict.outcome
+    assert verdict.outcome == Outcome.WRONG
     assert "C[0, 0] is nan" in verdict.reason

@@ -44,7 +44,7 @@ def evaluations(store: Path, case: str) -> list[int]:
 def test_collecting_starts_nothing(tmp_path):
     done = run("--collect-only", "-q", "-k", "host", store=tmp_path / "store")
 
-    assert 0 == done.returncode
+    assert done.returncode == 0
     assert "test_throughput[host-sgemm-512x512x512]" in done.stdout
     assert not (tmp_path / "store").exists()
 
@@ -75,7 +75,7 @@ def test_mistake_is_one_clear_message(name, tmp_path):
     done = run("--collect-only", "-q", *options, store=tmp_path)
     said = done.stderr + done.stdout
 
-    assert 4 == done.returncode
+    assert done.returncode == 4
     assert all(word.lower() in said.lower() for word in words), said
     assert "Traceback" not in said
 
@@ -87,7 +87,7 @@ def test_mistake_is_one_clear_message(name, tmp_path):
 def test_late_mistake_is_one_sentence_too(option, words, shared_store):
     done = run("--prompt", TINY, "--retune", "-k", "conformance", *option, store=shared_store)
 
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert words in done.stdout
     assert "Traceback" not in done.stdout
 
@@ -98,17 +98,17 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
     second = run("--prompt", TINY, store=shared_store)
     after = len(evaluations(shared_store, CASE))
 
-    assert 0 == first.returncode, first.stdout
+    assert first.returncode == 0, first.stdout
     assert "openblas" in first.stdout
     assert CASE in first.stdout
-    assert 0 == second.returncode, second.stdout
+    assert second.returncode == 0, second.stdout
     assert before == after
 
     words = [sys.executable, "-m", "reports", "json", "--store", str(shared_store)]
     (row,) = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
-    assert CASE == row["id"]
-    assert "OK" == row["verdict"]
+    assert row["id"] == CASE
+    assert row["verdict"] == "OK"
     assert row["peers"]["openblas"]["ratio"] > 0
     assert 0 < row["peak_fraction"] < 1
 
@@ -116,7 +116,7 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
 def test_junit_carries_the_record(shared_store, tmp_path):
     done = run("--prompt", TINY, f"--junit-xml={tmp_path / 'out.xml'}", store=shared_store)
 
-    assert 0 == done.returncode, done.stdout
+    assert done.returncode == 0, done.stdout
     assert "peak_gflops" in (tmp_path / "out.xml").read_text()
 
 
@@ -143,7 +143,7 @@ def test_interrupted_tuning_resumes(end, shared_store):
     known = evaluations(shared_store, case)
 
     assert (-9 if end is signal.SIGKILL else 2) == status
-    assert 0 == resumed.returncode, resumed.stdout
+    assert resumed.returncode == 0, resumed.stdout
     assert learnt == known[: len(learnt)]
     assert len(known) == len(set(known)), "an evaluation was repeated"
 
@@ -155,7 +155,7 @@ def test_corrupt_store_is_one_sentence(tmp_path):
     database.write_bytes(b"not a database" * 100)
     done = run("--prompt", TINY, "-k", "conformance", store=tmp_path)
 
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "StoreError" in done.stdout
     assert "Traceback" not in done.stdout
-    assert b"not a database" * 100 == database.read_bytes()
+    assert database.read_bytes() == b"not a database" * 100

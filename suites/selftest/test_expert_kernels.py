@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generators.blocking import legal
 from generators.generator import Expert
 from harness.build import Builder
 from harness.kernel import Candidate
@@ -37,7 +36,7 @@ def draw_candidates(sketch, rng, count):
     found = []
     while len(found) < count:
         point = {t.name: rng.choice(t.values) for t in sketch.tunables}
-        if legal(sketch, point):
+        if sketch.legal(point):
             found.append(Candidate.of(sketch.name, point))
     return found
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import BadRequest
-from harness.formula import FUNCTIONS, evaluate
+from harness.formula import FUNCTIONS, conjunction, evaluate
 from harness.target import TARGETS, Target
 
 NAMES = {"l1_bytes": 49152, "mr": 14, "nr": 32, "k": 511, "lanes": 16, "zero": 0}
@@ -216,4 +216,24 @@ def test_documented_target_gives_the_documented_names():
     }
 
     assert documented == target.factors.keys()
-    assert 16384 == evaluate("l1_bytes // (vector_bits // 32)", target.factors)
+    assert evaluate("l1_bytes // (vector_bits // 32)", target.factors) == 16384
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_a_conjunction_is_every_formula(x, y):
+    formulas = ["x + y <= size", "x < y or y == 0", "2 ** x < 300"]
+    holds = conjunction(formulas, {"size": 12})
+
+    assert all(evaluate(formula, {"x": x, "y": y, "size": 12}) for formula in formulas) == holds({"x": x, "y": y})
+
+
+def test_a_conjunction_names_what_it_lacks():
+    holds = conjunction(["x > 0", "depth > x"], {})
+
+    with pytest.raises(BadRequest, match="depth"):
+        holds({"x": 1})
+
+
+def test_a_conjunction_refuses_what_a_formula_refuses():
+    with pytest.raises(BadRequest, match="__import__"):
+        conjunction(["x > 0", "__import__('os')"], {})

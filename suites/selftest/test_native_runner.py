@@ -79,14 +79,14 @@ def test_missing_symbol_is_a_verdict(worker, objects):
     library = objects.assembly(DONE).libraries[0]
     item = NativeObject(name="x", libraries=(library,), kernels=((0, "no_such_kernel"),))
 
-    assert Outcome.COMPILE == run(worker, item, Placement.END).outcome
+    assert run(worker, item, Placement.END).outcome == Outcome.COMPILE
 
 
 def test_library_that_is_no_library_is_a_verdict(worker, tmp_path):
     (tmp_path / "junk file.so").write_bytes(b"not an object")
     verdict = run(worker, NativeObject(name="x", libraries=(tmp_path / "junk file.so",)), Placement.END)
 
-    assert Outcome.COMPILE == verdict.outcome
+    assert verdict.outcome == Outcome.COMPILE
     assert "junk file.so" in verdict.reason
 
 
@@ -101,7 +101,7 @@ def test_workspace_is_guarded(worker, objects):
     )
     verdict = run(worker, item, Placement.END)
 
-    assert Outcome.BOUNDS == verdict.outcome
+    assert verdict.outcome == Outcome.BOUNDS
     assert "workspace, 0 bytes past its end" in verdict.reason
 
 
@@ -132,7 +132,7 @@ def test_padding_between_rows_is_the_callers(worker, objects):
         with worker.open(item, arena) as session:
             assert session.call(1).ok
 
-        assert "C at byte 12 of 32" == arena.trespass()
+        assert arena.trespass() == "C at byte 12 of 32"
 
 
 def test_outputs_come_poisoned_and_inputs_intact(worker, objects):
@@ -163,7 +163,7 @@ def test_timing_takes_what_it_says(worker, objects):
 def test_falsified_samples_contradict_the_cpu_time():
     timing = Timing(calls=1, cpu_s=(1e-6,), wall_s=(1e-6,), switches=(0,), outside_cpu_s=0.5)
 
-    assert Outcome.SUSPICIOUS == contradiction(timing).outcome
+    assert contradiction(timing).outcome == Outcome.SUSPICIOUS
 
 
 def test_a_lost_worker_is_one_sentence(bench, objects):

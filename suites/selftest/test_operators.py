@@ -42,7 +42,7 @@ def test_conv_slug():
     """Letters and numbers of convolution ids are separated."""
     spec = Conv2dSpec(n=64, c=64, h=56, w=56, f=128, r=3, s=3, padding=1)
 
-    assert "sconv-n-64_c-64_56x56_f-128_3x3_s-1_p-1-nchw" == spec.slug
+    assert spec.slug == "sconv-n-64_c-64_56x56_f-128_3x3_s-1_p-1-nchw"
     assert spec.slug.replace("p-1", "p-2_d-2") == replace(spec, padding=2, dilation=2).slug
 
 
@@ -63,7 +63,7 @@ def test_slug_identifies(one, other):
 def test_slug_is_a_keyword(spec):
     """An id is one word of a `-k` expression, and never selects a target."""
     assert not set(spec.slug) & set("=@, ()'\"")
-    assert [] == [target for target in TARGETS if target in spec.slug]
+    assert [target for target in TARGETS if target in spec.slug] == []
 
 
 @pytest.mark.parametrize("value", [1, 72, 76, 100, 200, 906, 908, 910, 4060])
@@ -73,12 +73,12 @@ def test_no_size_spells_a_target(value):
     conv = Conv2dSpec(n=value, c=value, h=value, w=value, f=value, r=1, s=1, stride=value, padding=value)
     ids = [slug for kind in FLOATS for slug in (replace(gemm, dtype=kind).slug, replace(conv, dtype=kind).slug)]
 
-    assert [] == [(target, slug) for target in TARGETS for slug in ids if target in slug]
+    assert [(target, slug) for target in TARGETS for slug in ids if target in slug] == []
 
 
 def test_ids_of_shape_sets_are_unique_and_no_targets():
     """No shape set selects another target by accident, and no id occurs twice in a set."""
-    assert [] == [spec.slug for spec in EVERY_SET for target in TARGETS if target in spec.slug]
+    assert [spec.slug for spec in EVERY_SET for target in TARGETS if target in spec.slug] == []
     for operator in operators().values():
         for members in operator.shape_sets.values():
             assert len({spec.slug for spec in members}) == len(members)
@@ -169,33 +169,33 @@ def test_dims():
     gemm = GemmSpec(m=4, n=6, k=8, trans_a=True, ldb=9)
     conv = Conv2dSpec(n=2, c=3, h=9, w=8, f=5, r=3, s=2, stride=2, padding=1, layout="nhwc")
 
-    assert [4, 6, 8, 4, 9, 6, 1, 0] == list(gemm.dims().values())
-    assert "m n k lda ldb ldc trans_a trans_b" == " ".join(gemm.dims())
-    assert [2, 3, 9, 8, 5, 3, 2, 2, 1, 1, 5, 5, 1] == list(conv.dims().values())
-    assert "n c h w f r s stride padding dilation oh ow nhwc" == " ".join(conv.dims())
-    assert (1.0, 0.0) == gemm.scalars()
-    assert () == conv.scalars()
+    assert list(gemm.dims().values()) == [4, 6, 8, 4, 9, 6, 1, 0]
+    assert " ".join(gemm.dims()) == "m n k lda ldb ldc trans_a trans_b"
+    assert list(conv.dims().values()) == [2, 3, 9, 8, 5, 3, 2, 2, 1, 1, 5, 5, 1]
+    assert " ".join(conv.dims()) == "n c h w f r s stride padding dilation oh ow nhwc"
+    assert gemm.scalars() == (1.0, 0.0)
+    assert conv.scalars() == ()
 
 
 def test_operands():
     """Operands lie as they are stored; C is read only where beta says so."""
     a, b, c = GemmSpec(m=4, n=6, k=8, trans_a=True, ldb=9, beta=1.0).operands()
 
-    assert [("A", "in", (8, 4), (4, 1)), ("B", "in", (8, 6), (9, 1)), ("C", "inout", (4, 6), (6, 1))] == [
+    assert [
         (operand.name, operand.mode, operand.shape, operand.strides) for operand in (a, b, c)
-    ]
-    assert 7 * 9 + 6 == b.elements
-    assert "out" == GemmSpec(m=4, n=6, k=8).operands()[2].mode
+    ] == [("A", "in", (8, 4), (4, 1)), ("B", "in", (8, 6), (9, 1)), ("C", "inout", (4, 6), (6, 1))]
+    assert b.elements == 7 * 9 + 6
+    assert GemmSpec(m=4, n=6, k=8).operands()[2].mode == "out"
 
 
 def test_conv_operands():
     """X, W and Y share the layout: KCRS with nchw, KRSC with nhwc."""
     spec = Conv2dSpec(n=2, c=3, h=9, w=8, f=5, r=3, s=2, stride=2, padding=1)
 
-    assert [(2, 3, 9, 8), (5, 3, 3, 2), (2, 5, 5, 5)] == [o.shape for o in spec.operands()]
-    assert [(2, 9, 8, 3), (5, 3, 2, 3), (2, 5, 5, 5)] == [o.shape for o in replace(spec, layout="nhwc").operands()]
-    assert (216, 72, 8, 1) == spec.operands()[0].strides
-    assert ["in", "in", "out"] == [o.mode for o in spec.operands()]
+    assert [o.shape for o in spec.operands()] == [(2, 3, 9, 8), (5, 3, 3, 2), (2, 5, 5, 5)]
+    assert [o.shape for o in replace(spec, layout="nhwc").operands()] == [(2, 9, 8, 3), (5, 3, 2, 3), (2, 5, 5, 5)]
+    assert spec.operands()[0].strides == (216, 72, 8, 1)
+    assert [o.mode for o in spec.operands()] == ["in", "in", "out"]
 
 
 def test_prices():
@@ -203,11 +203,11 @@ def test_prices():
     gemm = GemmSpec(m=4, n=6, k=8)
     conv = Conv2dSpec(n=2, c=3, h=5, w=4, f=7, r=1, s=1, stride=2)
 
-    assert (384, 4 * (32 + 48 + 24)) == (gemm.flops, gemm.least_bytes)
-    assert 4 * (32 + 48 + 48) == replace(gemm, beta=1.0, ldb=99).least_bytes
-    assert (0, 4 * 24) == (replace(gemm, alpha=0.0).flops, replace(gemm, alpha=0.0).least_bytes)
-    assert 8 * (32 + 48 + 24) == replace(gemm, dtype=DType.F64).least_bytes
-    assert (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6)) == (conv.flops, conv.least_bytes)
+    assert (gemm.flops, gemm.least_bytes) == (384, 4 * (32 + 48 + 24))
+    assert replace(gemm, beta=1.0, ldb=99).least_bytes == 4 * (32 + 48 + 48)
+    assert (replace(gemm, alpha=0.0).flops, replace(gemm, alpha=0.0).least_bytes) == (0, 4 * 24)
+    assert replace(gemm, dtype=DType.F64).least_bytes == 8 * (32 + 48 + 24)
+    assert (conv.flops, conv.least_bytes) == (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6))
 
 
 # Neighbours
@@ -287,5 +287,5 @@ def test_paper_convolutions():
     """The paper's shapes carry the stride and padding of the networks they come from."""
     paper = operators()["conv2d"].shape_sets["paper"]
 
-    assert (2, 3, 112) == (paper[0].stride, paper[0].padding, paper[0].oh)
+    assert (paper[0].stride, paper[0].padding, paper[0].oh) == (2, 3, 112)
     assert all(spec.oh == spec.h and spec.stride == 1 for spec in paper[1:])

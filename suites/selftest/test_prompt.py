@@ -87,8 +87,8 @@ def test_read(expected_target, expected, sentence):
 
 def test_default_target():
     """A sentence without a target means the default one."""
-    assert "c908" == parse_prompt("gemm 5x6x7", default_target="c908").target
-    assert "host" == parse_prompt("gemm 5x6x7 on this machine", default_target="c908").target
+    assert parse_prompt("gemm 5x6x7", default_target="c908").target == "c908"
+    assert parse_prompt("gemm 5x6x7 on this machine", default_target="c908").target == "host"
 
 
 def test_examples_are_read():

@@ -18,6 +18,7 @@ from harness.record import Outcome, Verdict
 from harness.store import Run, Store
 from reports import __main__ as command
 from reports.load import Report, case_of, load_report
+from reports.page_script import SCRIPT, SCRIPT_DIGEST
 from reports.render_html import render_html
 from reports.render_markdown import render_markdown
 from suites.selftest.report_records import ALL, FACTS, FAILED, PEER, RECORD, evaluation
@@ -71,7 +72,7 @@ def test_json_has_exactly_the_promised_keys(store, run):
     found = json.loads(reports("json", "--store", store.path).stdout)
 
     assert [record.case for record in ALL] == [case["id"] for case in found]
-    assert {
+    assert found[0] == {
         "id": "host-sgemm-512x512x512",
         "target": "host",
         "operator": "gemm",
@@ -86,6 +87,7 @@ def test_json_has_exactly_the_promised_keys(store, run):
         "residual": 0.06,
         "evaluations": 50,
         "tuning_s": 2.5,
+            "accounts": {},
         "peers": {
             "openblas": {
                 "version": "0.3.31",
@@ -96,9 +98,9 @@ def test_json_has_exactly_the_promised_keys(store, run):
                 "ratio_high": 1.21,
             }
         },
-    } == found[0]
+    }
     assert all(list(found[0]) == list(case) for case in found)
-    assert (None, {}, "OK") == (found[3]["throughput_gflops"], found[3]["peers"], found[3]["verdict"])
+    assert (found[3]["throughput_gflops"], found[3]["peers"], found[3]["verdict"]) == (None, {}, "OK")
 
 
 def test_what_is_not_a_number_is_null():
@@ -106,7 +108,7 @@ def test_what_is_not_a_number_is_null():
     facts = {"residual": math.inf, "throughput_gflops": "fast", "threads": True, "peers": [], "a_a": {"ratio": 1}}
     case = case_of(replace(RECORD, facts=facts))
 
-    assert (None, None, None, (), None) == (case.residual, case.throughput_gflops, case.threads, case.peers, case.a_a)
+    assert (case.residual, case.throughput_gflops, case.threads, case.peers, case.a_a) == (None, None, None, (), None)
 
 
 # Markdown and HTML
@@ -130,20 +132,22 @@ def test_markdown_keeps_hostile_text_in_its_cell():
     lines = render_markdown(report_of([replace(RECORD, case=HOSTILE, facts=facts)])).splitlines()
     rows = [line for line in lines if line.startswith("| ")]
 
-    assert 3 == len(rows)
-    assert 1 == len({len(re.findall(r"(?<!\\)\|", row)) for row in rows})
+    assert len(rows) == 3
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
     assert not any("<" in line for line in lines)
 
 
 def test_the_page_is_self_contained_and_well_formed(store, run):
-    """No script, no link, no network; three sorts of plot, each with a label for those who cannot see it."""
+    """One script of ours, no network; sorts of plot, each with a label for those who cannot see it."""
     page = render_html(load_report(store))
     root = ElementTree.fromstring(page.removeprefix("<!doctype html>"))
     plots = [svg for svg in root.iter("svg") if svg.get("role") == "img"]
 
-    assert not {"script", "link", "img", "iframe", "object"} & {element.tag for element in root.iter()}
-    assert not re.search(r"https?://|@import|url\(|src=|href=", page)
-    assert {"Throughput", "Ratio", "Search"} == {svg.get("aria-label").split()[0] for svg in plots}
+    assert not {"link", "img", "iframe", "object"} & {element.tag for element in root.iter()}
+    assert not re.search(r"https?://|@import|url\(|src=|href=\"[^#]", page)
+    assert ["", "application/json"] == sorted(element.get("type", "") for element in root.iter("script"))
+    assert f"script-src '{SCRIPT_DIGEST}'" in page.replace("&#x27;", "'")
+    assert {"Throughput", "Ratio", "Roofline", "Search"} == {svg.get("aria-label").split()[0] for svg in plots}
     assert "prefers-color-scheme: dark" in page
     assert "width=device-width" in page
 
@@ -161,7 +165,7 @@ def test_the_search_plot_has_a_mark_for_every_evaluation(store, run):
     """Four ran, one crashed; the tooltip says why."""
     page = render_html(load_report(store))
 
-    assert 4 == len(re.findall('class="evaluation', page))
+    assert len(re.findall('class="evaluation', page)) == 4
     assert "evaluation 3: CRASH illegal instruction (gemm_packed: mr 3, nr 64)" in page
     assert "at evaluation 5; 4 ran, 1 failed" in page
 
@@ -179,7 +183,11 @@ def test_no_text_or_figure_breaks_the_page(text, ratio, speed):
     page = render_html(report_of([good, replace(FAILED, verdict=verdict, facts=facts)]))
     root = ElementTree.fromstring(page.removeprefix("<!doctype html>"))
 
-    assert not {"script", "img"} & {element.tag for element in root.iter()}
+    data, script = root.iter("script")
+
+    assert not {"img"} & {element.tag for element in root.iter()}
+    assert SCRIPT == script.text
+    assert 2 == len(json.loads(data.text)["cases"])
     page.encode()
 
 
@@ -208,7 +216,7 @@ def test_a_tuning_spread_over_two_runs_is_one_search(store):
     store.add(replace(RECORD, run=second))
     (search,) = load_report(store, second).searches
 
-    assert [1, 2, 4] == [e.sequence for e in search.evaluations]
+    assert [e.sequence for e in search.evaluations] == [1, 2, 4]
     assert pytest.approx(2 * 512**3 * 4 / 2e-3 / 1e9) == search.evaluations[-1].speed
 
 
@@ -218,7 +226,7 @@ def test_a_case_measured_twice_in_a_run_is_one_row(store):
     for throughput in (1.0, 2.0):
         store.add(replace(RECORD, run=run, facts=FACTS | {"throughput_gflops": throughput}))
 
-    assert [2.0] == [case.throughput_gflops for case in load_report(store).cases]
+    assert [case.throughput_gflops for case in load_report(store).cases] == [2.0]
 
 
 # The command
@@ -227,7 +235,7 @@ def test_a_case_measured_twice_in_a_run_is_one_row(store):
 @pytest.mark.parametrize("name", ["table", "list", "json", "markdown", "html"])
 def test_no_records_yet_is_one_sentence(tmp_path, capsys, name):
     """It says what to run, and makes no directory."""
-    assert 1 == command.main([name, "--store", str(tmp_path / "none")])
+    assert command.main([name, "--store", str(tmp_path / "none")]) == 1
     assert ("", f"reports: no records yet in {tmp_path}/none: make some with `pytest suites/ -k host`\n") == tuple(
         capsys.readouterr()
     )
@@ -238,7 +246,7 @@ def test_an_unknown_run_is_answered_with_the_known_ones(store, run):
     """A sentence on stderr, nothing on stdout."""
     found = reports("json", "--run", "19990101", "--store", store.path)
 
-    assert (1, "") == (found.returncode, found.stdout)
+    assert (found.returncode, found.stdout) == (1, "")
     assert f"reports: there is no run '19990101'; choose last, {run}\n" == found.stderr
 
 
@@ -247,13 +255,13 @@ def test_a_run_that_was_killed_before_measuring_says_so(store, capsys):
     run = store.begin_run([], {})
     store.add(evaluation(run, 1))
 
-    assert 1 == command.main(["table", "--store", str(store.path)])
+    assert command.main(["table", "--store", str(store.path)]) == 1
     assert (
         f"run {run} has no measurement, only 1 evaluation of a tuning: its command resumes it"
         in capsys.readouterr().err
     )
-    assert 0 == command.main(["json", "--store", str(store.path)])
-    assert "[]\n" == capsys.readouterr().out
+    assert command.main(["json", "--store", str(store.path)]) == 0
+    assert capsys.readouterr().out == "[]\n"
 
 
 def test_runs_are_listed_with_date_cases_and_id(store, run, capsys):
@@ -261,7 +269,7 @@ def test_runs_are_listed_with_date_cases_and_id(store, run, capsys):
     command.main(["list", "--store", str(store.path)])
     heading, row = capsys.readouterr().out.splitlines()
 
-    assert ["started", "cases", "evaluations", "run"] == heading.split()
+    assert heading.split() == ["started", "cases", "evaluations", "run"]
     assert ["UTC", "4", "5", run] == row.split()[2:]
 
 
@@ -280,7 +288,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(store, run, tmp_path):
     (tmp_path / "file").write_text("")
     found = reports("html", "--store", store.path, "--out", tmp_path / "file" / "page.html")
 
-    assert 1 == found.returncode
+    assert found.returncode == 1
     assert found.stderr.startswith(f"reports: cannot write {tmp_path}/file/page.html (")
     assert "Traceback" not in found.stderr
 
@@ -298,14 +306,14 @@ def test_a_plain_terminal_and_a_closed_pipe_are_no_error(store, run):
         check=False,
     )
 
-    assert (0, "") == (found.returncode, found.stderr)
-    assert ("[", "") == (piped.stdout, piped.stderr)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert (piped.stdout, piped.stderr) == ("[", "")
 
 
 def test_help_teaches_with_examples():
     """The first thing a user reads."""
     found = reports("--help")
 
-    assert 0 == found.returncode
+    assert found.returncode == 0
     for text in ("python -m reports html --out", "OPWRIGHT_STORE", "pytest suites/ -k host"):
         assert text in found.stdout

@@ -16,8 +16,8 @@ def test_the_table_has_a_row_a_case_with_its_figures():
     """Slug, GFLOP/s, % of peak, ratio with interval, residual, verdict."""
     lines = terminal_table([case_of(RECORD)])
 
-    assert ["case                    GFLOP/s  % of peak         x openblas  residual  verdict"] == lines[2:3]
-    assert ["host-sgemm-512x512x512    183.0       77.5  1.19 [1.17, 1.21]      0.06  OK"] == lines[3:4]
+    assert lines[2:3] == ["case                    GFLOP/s  % of peak         x openblas  residual  verdict"]
+    assert lines[3:4] == ["host-sgemm-512x512x512    183.0       77.5  1.19 [1.17, 1.21]      0.06  OK"]
     for note in ("openblas 0.3.31 (SkylakeX, 1 thread)", "under 3% is same", "0.990 to 1.010", "A processor, 2.60 GHz"):
         assert note in "\n".join(lines)
 
@@ -35,7 +35,7 @@ def test_what_is_absent_is_a_dash():
     """An old or partial record still makes a row."""
     lines = terminal_table([case_of(BARE)])
 
-    assert ["host-sgemm-1x1x1", "-", "-", "-", "OK"] == lines[3].split()
+    assert lines[3].split() == ["host-sgemm-1x1x1", "-", "-", "-", "OK"]
 
 
 def test_clocks_do_not_share_a_table_and_a_model_is_called_one():
@@ -43,12 +43,12 @@ def test_clocks_do_not_share_a_table_and_a_model_is_called_one():
     lines = terminal_table([case_of(RECORD), case_of(MODELLED)])
     headings = [line for line in lines if line.startswith("clock ")]
 
-    assert [
+    assert headings == [
         "clock cpu: CPU time of the process, one thread",
         "clock model: modelled by a timing model, not measured",
-    ] == headings
+    ]
     assert "peak: 236.0 GFLOP/s, modelled" in lines
-    assert 1 == sum("measured beside each case" in line for line in lines)
+    assert sum("measured beside each case" in line for line in lines) == 1
 
 
 def test_a_stale_operator_and_a_wrong_peer_are_marked():
@@ -90,6 +90,6 @@ def test_figures_are_aligned_under_their_headings():
     lines = terminal_table([case_of(record) for record in (RECORD, long, FAILED)])
     edge = lines[2].index("GFLOP/s") + len("GFLOP/s")
 
-    assert [("183.0", True), ("183.0", True), ("-", True)] == [
+    assert [
         (line[:edge].split()[-1], line[edge] == " ") for line in (lines[3], lines[5], lines[6])
-    ]
+    ] == [("183.0", True), ("183.0", True), ("-", True)]

@@ -49,8 +49,8 @@ def test_a_kernel_script_reads_parameters_and_prints_kernels(sandbox):
 
     completed = sandbox.run_script(script, b"[1, 2, 3]", trusted=False)
 
-    assert [{"name": "k1"}, {"name": "k2"}, {"name": "k3"}] == json.loads(completed.stdout)
-    assert ("", None, 0, True) == (completed.stderr, completed.stopped, completed.returncode, completed.ok)
+    assert json.loads(completed.stdout) == [{"name": "k1"}, {"name": "k2"}, {"name": "k3"}]
+    assert (completed.stderr, completed.stopped, completed.returncode, completed.ok) == ("", None, 0, True)
 
 
 @complete
@@ -58,7 +58,7 @@ def test_the_standard_library_is_there(sandbox):
     modules = "dataclasses, decimal, fractions, functools, heapq, itertools, json, math, random, re, statistics, string"
     script = f"import {modules}, struct, textwrap\nprint('fine', random.random() < 1)"
 
-    assert b"fine True\n" == sandbox.run_script(script, trusted=False).stdout
+    assert sandbox.run_script(script, trusted=False).stdout == b"fine True\n"
 
 
 @complete
@@ -73,14 +73,14 @@ def test_a_large_batch_crosses_both_ways(sandbox):
 def test_equal_input_gives_equal_text(sandbox):
     script = "print(list({'load', 'compute', 'store', 'prefetch'}), hash('kernel'))"
 
-    assert 1 == len({sandbox.run_script(script, trusted=False).stdout for _ in range(4)})
+    assert len({sandbox.run_script(script, trusted=False).stdout for _ in range(4)}) == 1
 
 
 @complete
 def test_an_error_shows_the_script_and_not_the_guard(sandbox):
     completed = sandbox.run_script("x = 1\nraise ValueError('mr is odd')\n", trusted=False)
 
-    assert 1 == completed.returncode
+    assert completed.returncode == 1
     assert 'File "kernel_script.py", line 2' in completed.stderr
     assert "raise ValueError('mr is odd')" in completed.stderr
     assert "guard" not in completed.stderr
@@ -100,7 +100,7 @@ def test_nothing_is_left_behind(sandbox, tmp_path, monkeypatch):
     for text in ("print(1)", "1 / 0", "while True: print('x' * 9999)"):
         sandbox.run_script(text, trusted=False, limits=Limits(output_bytes=1 << 16))
 
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
     assert before == len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -111,7 +111,7 @@ def test_a_script_cannot(sandbox, places, leaks, attack):
 
     assert b"BREACH" not in completed.stdout
     assert proves(attack, f"{completed.stdout[:9999]}{completed.stderr}{completed.stopped}")
-    assert "TOP SECRET" == places["secret"].read_text()
+    assert places["secret"].read_text() == "TOP SECRET"
 
 
 @complete
@@ -120,7 +120,7 @@ def test_limits_leave_what_was_printed_before(sandbox):
         "import time; print('first', flush=True); time.sleep(9)", trusted=False, limits=Limits(wall_s=0.5)
     )
 
-    assert (b"first\n", "wall time", False) == (completed.stdout, completed.stopped, completed.ok)
+    assert (completed.stdout, completed.stopped, completed.ok) == (b"first\n", "wall time", False)
     assert 0.5 <= completed.seconds < 5
 
 
@@ -128,7 +128,7 @@ def test_limits_leave_what_was_printed_before(sandbox):
 def test_output_is_cut_at_its_limit(sandbox):
     completed = sandbox.run_script("print('x' * 5000)", trusted=False, limits=Limits(output_bytes=1000))
 
-    assert (b"x" * 1000, "output") == (completed.stdout, completed.stopped)
+    assert (completed.stdout, completed.stopped) == (b"x" * 1000, "output")
 
 
 @complete
@@ -171,7 +171,7 @@ def test_the_attacks_work_where_nothing_guards(zoo, places, leaks, tmp_path):
         if "BREACH" not in unguarded(attack.against(**places), workdir):
             harmless.append(attack.name)
 
-    assert [] == harmless
+    assert harmless == []
     assert len(toothed) >= 10
 
 
@@ -205,14 +205,14 @@ def test_trusted_text_runs_with_one_notice(monkeypatch):
     with pytest.warns(SandboxNotice, match="Landlock") as notices:
         outputs = [sandbox.run_script("print(1)", trusted=True).stdout for _ in range(2)]
 
-    assert [b"1\n", b"1\n"] == outputs
-    assert 1 == len(notices)
+    assert outputs == [b"1\n", b"1\n"]
+    assert len(notices) == 1
 
 
 def test_the_unsafe_flag_runs_untrusted_text():
     sandbox = Sandbox(allow_unsafe=True, protections=BARE)
 
-    assert b"1\n" == sandbox.run_script("print(1)", trusted=False).stdout
+    assert sandbox.run_script("print(1)", trusted=False).stdout == b"1\n"
     assert "as was asked for" in sandbox.describe()
 
 
@@ -246,18 +246,18 @@ def test_a_guard_that_cannot_stand_runs_nothing(monkeypatch, tmp_path):
 
     with pytest.raises(SandboxRefused, match="seccomp: Invalid argument"):
         Sandbox().run_script(f"open('{tmp_path}/ran', 'w')", trusted=False)
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 @complete
 def test_a_script_cannot_pretend_that_the_guard_failed(sandbox):
     completed = sandbox.run_script("import os; os.write(2, b'seccomp: Invalid argument'); os._exit(1)", trusted=False)
 
-    assert (1, None) == (completed.returncode, completed.stopped)
+    assert (completed.returncode, completed.stopped) == (1, None)
 
 
 def test_the_level_names_every_layer():
     full = Protections(landlock_abi=6, seccomp=True, bubblewrap="/usr/bin/bwrap")
 
-    assert ("bwrap+rlimits+landlock6+seccomp", "") == (full.level, full.missing)
-    assert "rlimits" == BARE.level
+    assert (full.level, full.missing) == ("bwrap+rlimits+landlock6+seccomp", "")
+    assert BARE.level == "rlimits"

@@ -73,8 +73,8 @@ def test_the_assembler_and_the_linker_run_in_one_start(sandbox, tmp_path):
         trusted=False,
     )
 
-    assert [(0, ""), (0, "")] == [(c.returncode, c.stderr) for c in completed]
-    assert b"\x7fELF" == (tmp_path / "k.so").read_bytes()[:4]
+    assert [(c.returncode, c.stderr) for c in completed] == [(0, ""), (0, "")]
+    assert (tmp_path / "k.so").read_bytes()[:4] == b"\x7fELF"
 
 
 @complete
@@ -95,8 +95,8 @@ def test_the_compiler_runs_and_keeps_its_caches_where_it_may(sandbox, tmp_path):
         environment={"ZIG_GLOBAL_CACHE_DIR": str(cache / "global"), "ZIG_LOCAL_CACHE_DIR": str(cache / "local")},
     )
 
-    assert [(0, "")] == [(c.returncode, c.stderr) for c in completed]
-    assert b"\x7fELF" == (work / "s.so").read_bytes()[:4]
+    assert [(c.returncode, c.stderr) for c in completed] == [(0, "")]
+    assert (work / "s.so").read_bytes()[:4] == b"\x7fELF"
     assert (cache / "local").is_dir()
 
 
@@ -111,7 +111,7 @@ def test_commands_stop_at_the_first_failure(sandbox, tmp_path):
         trusted=False,
     )
 
-    assert [1] == [c.returncode for c in completed]
+    assert [c.returncode for c in completed] == [1]
     assert "k.s:1:" in completed[0].stderr
 
 
@@ -124,7 +124,7 @@ def test_the_assembler_reads_nothing_outside(sandbox, places, tmp_path, line):
 
     (completed,) = sandbox.run_tool([[*ASSEMBLE, "k.s", "-o", "k.o"]], workdir=tmp_path, read_only=[ZIG], trusted=False)
 
-    assert 1 == completed.returncode
+    assert completed.returncode == 1
     assert "Could not find" in completed.stderr
 
 
@@ -156,7 +156,7 @@ def test_assembly_that_explodes_meets_a_limit(sandbox, tmp_path):
 def test_no_commands_run_nothing(sandbox, tmp_path):
     (tmp_path / "kernel_script.py").write_text("open('ran', 'w')")
 
-    assert [] == sandbox.run_tool([], workdir=tmp_path, read_only=[ZIG], trusted=False)
+    assert sandbox.run_tool([], workdir=tmp_path, read_only=[ZIG], trusted=False) == []
     assert not (tmp_path / "ran").exists()
 
 
@@ -164,7 +164,7 @@ def test_no_commands_run_nothing(sandbox, tmp_path):
 def test_a_tool_that_is_not_there_is_named(sandbox, tmp_path):
     (completed,) = sandbox.run_tool([["/no/such/as"]], workdir=tmp_path, read_only=[], trusted=False)
 
-    assert (127, "cannot start /no/such/as: No such file or directory") == (completed.returncode, completed.stderr)
+    assert (completed.returncode, completed.stderr) == (127, "cannot start /no/such/as: No such file or directory")
 
 
 @complete
@@ -189,7 +189,7 @@ def test_a_tool_cannot(sandbox, places, leaks, tmp_path, attack):
 
     assert b"BREACH" not in completed.stdout
     assert proves(attack, f"{completed.stdout[:9999]}{completed.stderr}{completed.stopped}")
-    assert "TOP SECRET" == places["secret"].read_text()
+    assert places["secret"].read_text() == "TOP SECRET"
 
 
 @complete
@@ -268,11 +268,11 @@ def test_an_ordinary_user_is_held_alike(places, tmp_path_factory):
     finally:
         shutil.rmtree(work)
 
-    assert "" == ended.stderr
+    assert ended.stderr == ""
     answer = json.loads(ended.stdout)
-    assert ("hello\n", 65534) == (answer["hello"], answer["uid"])
+    assert (answer["hello"], answer["uid"]) == ("hello\n", 65534)
     assert "landlock" in answer["level"]
-    assert [[0, ""], [0, ""]] == answer["tools"]
+    assert answer["tools"] == [[0, ""], [0, ""]]
     outcomes = list(zip(attacks, answer["attacks"], strict=True))
-    assert [] == [attack.name for attack, (stdout, _) in outcomes if "BREACH" in stdout]
-    assert [] == [attack.name for attack, (stdout, rest) in outcomes if not proves(attack, stdout + rest)]
+    assert [attack.name for attack, (stdout, _) in outcomes if "BREACH" in stdout] == []
+    assert [attack.name for attack, (stdout, rest) in outcomes if not proves(attack, stdout + rest)] == []

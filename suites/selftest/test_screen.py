@@ -233,7 +233,7 @@ def test_assembly_is_refused(name):
 def test_a_refusal_names_the_line_the_thing_and_the_remedy():
     verdict = screen_assembly('ret\n/* two\nlines */ nop\n  .incbin "secret"\n')
 
-    assert "line 4: the directive .incbin is not allowed here; print the text itself" == verdict.reason
+    assert verdict.reason == "line 4: the directive .incbin is not allowed here; print the text itself"
 
 
 def test_a_long_text_is_refused():

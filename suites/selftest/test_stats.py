@@ -21,7 +21,7 @@ def noisy(seed, centre_s, rounds=25, spread=0.01):
 
 def test_median_of_even_and_odd():
     """The middle, or the mean of the two in the middle."""
-    assert (2.0, 2.5) == (median([3, 1, 2]), median([4, 1, 3, 2]))
+    assert (median([3, 1, 2]), median([4, 1, 3, 2])) == (2.0, 2.5)
 
 
 def test_geometric_mean_cancels_a_ratio_with_its_inverse():
@@ -45,7 +45,7 @@ def test_a_constant_factor_is_found_exactly(ours_s, factor):
 
 def test_a_ratio_above_one_means_that_ours_is_faster():
     """Throughput ours over theirs is seconds theirs over ours."""
-    assert 2.0 == paired_ratio([1.0, 1.0], [2.0, 2.0]).ratio
+    assert paired_ratio([1.0, 1.0], [2.0, 2.0]).ratio == 2.0
 
 
 def test_pairing_cancels_a_drifting_clock():
@@ -129,4 +129,4 @@ def test_importing_the_module_does_not_import_scipy():
     """It takes most of a second, and most uses never compare."""
     script = "import sys, harness.stats; sys.exit('scipy.stats' in sys.modules)"
 
-    assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -46,7 +46,7 @@ def test_a_record_comes_back_as_it_was(store):
     """Nothing of a record is lost or altered."""
     store.add(RECORD)
 
-    assert [RECORD] == store.records()
+    assert store.records() == [RECORD]
 
 
 def test_the_same_record_again_is_ignored(store):
@@ -54,7 +54,7 @@ def test_the_same_record_again_is_ignored(store):
     number = store.add(RECORD)
 
     assert number == store.add(RECORD)
-    assert [RECORD] == store.records()
+    assert store.records() == [RECORD]
 
 
 def test_records_are_filtered_by_everything_given(store):
@@ -64,8 +64,8 @@ def test_records_are_filtered_by_everything_given(store):
     store.add(other)
 
     assert [other] == store.records(run="other")
-    assert [RECORD] == store.records(kind="evaluation", identity="id", case=RECORD.case)
-    assert [] == store.records(run="other", kind="evaluation")
+    assert store.records(kind="evaluation", identity="id", case=RECORD.case) == [RECORD]
+    assert store.records(run="other", kind="evaluation") == []
 
 
 def test_a_record_without_a_date_gets_one(store):
@@ -84,20 +84,20 @@ def test_numbers_of_numpy_and_text_of_any_kind_are_stored(store):
 
 def test_reading_an_absent_store_creates_nothing(store):
     """Asking is free: no directory appears."""
-    assert ([], None, None, [], {}) == (
+    assert (
         store.records(),
         store.tuned("id"),
         store.last_run(),
         store.runs(),
         store.evaluations("id", "t"),
-    )
+    ) == ([], None, None, [], {})
     assert not store.path.exists()
 
 
 def test_the_default_store_is_in_the_project_unless_the_environment_says_otherwise(monkeypatch):
     """`$OPWRIGHT_STORE` wins."""
     monkeypatch.delenv("OPWRIGHT_STORE", raising=False)
-    assert ROOT / ".opwright" == default_store()
+    assert default_store() == ROOT / ".opwright"
 
     monkeypatch.setenv("OPWRIGHT_STORE", "/somewhere/else")
     assert Path("/somewhere/else") == default_store()
@@ -229,7 +229,7 @@ def test_the_database_holds_plain_json(store):
     store.add(RECORD)
     (text,) = sqlite3.connect(store.database).execute("SELECT json FROM records").fetchone()
 
-    assert RECORD == Record.from_json(json.loads(text))
+    assert Record.from_json(json.loads(text)) == RECORD
 
 
 def test_a_store_can_be_moved(store, tmp_path):
@@ -238,4 +238,4 @@ def test_a_store_can_be_moved(store, tmp_path):
     store.close()
     shutil.move(store.path, tmp_path / "moved")
 
-    assert b"object" == Store(tmp_path / "moved").artefact("inputs").read_bytes()
+    assert Store(tmp_path / "moved").artefact("inputs").read_bytes() == b"object"

@@ -115,7 +115,7 @@ def test_acknowledged_records_survive_kill_9(tmp_path):
             stored = [record.sequence for record in store.records(run=name)]
             assert list(range(len(stored))) == stored
             assert count <= len(stored) <= count + 1
-    assert ("ok",) == sqlite3.connect(store.database).execute("PRAGMA integrity_check").fetchone()
+    assert sqlite3.connect(store.database).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_many_processes_may_create_the_store_at_once(tmp_path):
@@ -124,7 +124,7 @@ def test_many_processes_may_create_the_store_at_once(tmp_path):
     for process in [child(body, tmp_path, index) for index in range(4)]:
         answer(process)
 
-    assert 4 == len(Store(tmp_path).records())
+    assert len(Store(tmp_path).records()) == 4
 
 
 # Disks and files that fail
@@ -146,8 +146,8 @@ for write in (lambda: store.add(record), lambda: store.put_artefact(b"x"), lambd
 """
     count, *messages = answer(child(POWERLESS + body, store.path)).splitlines()
 
-    assert "1" == count
-    assert 3 == len(messages)
+    assert count == "1"
+    assert len(messages) == 3
     assert all("OPWRIGHT_STORE" in message and "writ" in message for message in messages)
 
 
@@ -160,7 +160,7 @@ def test_a_read_only_store_with_a_live_log_shows_the_log(public_path):
         file.chmod(0o555 if file.is_dir() else 0o444)
 
     assert (path / "records.sqlite-wal").stat().st_size > 0
-    assert "1" == answer(child(POWERLESS + "print(len(store.records()))", path))
+    assert answer(child(POWERLESS + "print(len(store.records()))", path)) == "1"
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
@@ -189,7 +189,7 @@ print(count, [r.sequence for r in Store(Path(sys.argv[1])).records()] == list(ra
     assert "is full: free some space and run again; what was stored is kept" in record_message
     assert "disk is full at" in file_message
     count, same = counted.split()
-    assert (True, "True") == (int(count) > 3, same)
+    assert (int(count) > 3, same) == (True, "True")
 
 
 @pytest.mark.parametrize("content", [b"not a database, " * 300, b"SQLite format 3\0" + b"\xff" * 5000])

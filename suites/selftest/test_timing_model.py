@@ -67,7 +67,7 @@ def test_vector_throughput(bench):
     wrong = {}
     for (name, pattern), row in PUBLISHED.items():
         for lmul, published in zip((1, 2, 4, 8), row, strict=True):
-            free = [d for d in range(8, 32, lmul)]
+            free = list(range(8, 32, lmul))
             chain = (name, pattern) in DEPENDENT
             count = 1 if chain else len(free) - 1
             code = [pattern.format(d=free[0] if chain else d, a=free[0] if chain else free[-1]) for d in free[:count]]

@@ -1,0 +1,115 @@
+"""
+Compare ways of asking a model with the expert: `python -m benchmarks.prompting [RECORDING] [--prompt SENTENCE]`.
+
+The recording's answers to the method's questions, to the vanilla question and to the chain-of-thought question are
+built, verified and tuned like the expert's operator, then all of them and the libraries take turns in one process
+group. Ratios are medians of paired rounds with a 95% interval, over the expert and over the vanilla answer.
+"""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from generators.generator import GENERATORS, PROMPTING, author
+from generators.policies import policy
+from harness.case import Case
+from harness.compare import rebuild
+from harness.drafting import settle
+from harness.errors import HarnessError
+from harness.kernel import Author
+from harness.measure import Slices, interleave
+from harness.prompt import parse_prompt
+from harness.record import Verdict
+from harness.runners.arena import Arena, Placement
+from harness.runners.native import NativeObject
+from harness.stats import median, paired_ratio
+from harness.store import Store, default_store
+from harness.tune import Budget, Tuner
+from harness.verify import real_operands, timeout_s, verify
+from harness.workbench import Workbench
+
+RECORDING = GENERATORS / "llm" / "recordings" / "gemm_x86.jsonl"
+SENTENCE = "fp32 GEMM 1024x1024x1024 on this machine"
+EXPERT, VANILLA = "expert", "vanilla"
+SEED = 4099
+
+
+def operator(bench: Workbench, case: Case, writer: Author, run: str, budget: Budget) -> NativeObject:
+    """Have an operator written and tuned, and verify it in a fresh process."""
+    settle(bench, case, writer, run=run, seed=0)
+    won = Tuner(bench, case, writer, run=run, budget=budget, policy=policy("expert")).run()
+    item = rebuild(bench, case, writer, won)
+    if isinstance(item, Verdict):
+        raise HarnessError(f"{writer.name}: {item}")
+    with bench.worker() as worker:
+        checked = verify(worker, item, case.spec, won.candidate["values"], SEED)
+    if not checked.verdict.ok:
+        raise HarnessError(f"{writer.name}: {checked.verdict}")
+    return item
+
+
+def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) -> dict[str, NativeObject]:
+    """Return everybody who is right by name; whoever is not is named on standard error."""
+    run = bench.store.begin_run(sys.argv, {})
+    writers = {EXPERT: author(EXPERT)}
+    writers |= {style: author(f"replay:{recording}", prompting=style) for style in PROMPTING}
+    items: dict[str, NativeObject] = {}
+    for name, writer in writers.items():
+        try:
+            items[name] = operator(bench, case, writer, run, budget)
+        except HarnessError as refused:
+            print(f"{name}: {refused}", file=sys.stderr)
+    target = bench.target(case.target)
+    for name, baseline in bench.baselines(target).items():
+        if baseline.unavailable(case.spec) is None:
+            items[name] = baseline.build(bench.toolchain, target, case.spec)
+    return items
+
+
+def race(bench: Workbench, case: Case, items: dict[str, NativeObject]) -> dict[str, Slices]:
+    """Time all of them in turn on the same memory."""
+    with bench.worker() as worker, Arena(case.spec, Placement.ALIGNED) as arena, ExitStack() as stack:
+        arena.fill(real_operands(case.spec, np.random.default_rng(SEED)))
+        sessions = {name: stack.enter_context(worker.open(item, arena)) for name, item in items.items()}
+        return interleave(sessions, timeout_s=timeout_s(case.spec))
+
+
+def ratio(slices: dict[str, Slices], ours: str, theirs: str) -> str:
+    """Return the throughput of one over another's."""
+    if ours not in slices or theirs not in slices:
+        return "-"
+    found = paired_ratio(slices[ours].seconds, slices[theirs].seconds)
+    return f"{found.ratio:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def main() -> int:
+    """Print one row a contender."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
+    parser.add_argument("recording", nargs="?", type=Path, default=RECORDING)
+    parser.add_argument("--prompt", default=SENTENCE)
+    parser.add_argument("--evals", type=int, default=48)
+    parser.add_argument("--seconds", type=float, default=40.0)
+    given = parser.parse_args()
+    try:
+        request = parse_prompt(given.prompt)
+        case = Case(target=request.target, spec=request.spec)
+        with Store.open(default_store() / "prompting") as store:
+            bench = Workbench(store)
+            budget = Budget(evaluations=given.evals, seconds=given.seconds)
+            slices = race(bench, case, contenders(bench, case, given.recording, budget))
+    except HarnessError as refused:
+        print(f"{type(refused).__name__}: {refused}", file=sys.stderr)
+        return 2
+    print(f"{case.slug}, answers of {given.recording.name}; CPU time, paired rounds")
+    print(f"{'':10} {'GFLOP/s':>8}  {'x expert':>18}  {'x vanilla':>18}")
+    for name, found in slices.items():
+        gflops = case.spec.flops / median(found.seconds) / 1e9
+        print(f"{name:10} {gflops:8.1f}  {ratio(slices, name, EXPERT):>18}  {ratio(slices, name, VANILLA):>18}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

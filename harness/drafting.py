@@ -1,0 +1,203 @@
+"""
+Drafting: the loop above tuning, for authors who do not know beforehand whether their text is right.
+
+A drafter proposes a sketch with its kernel script; it is built, checked, timed at its start points and verified; what
+became of it goes back, until the drafter stops. The fastest right attempt is adopted, kept in the store, and tuned as
+any other. Where none was right the case fails by name of each attempt: nobody else's text is put in its place.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from harness.build import Builder
+from harness.case import Case
+from harness.errors import AuthorError
+from harness.evaluate import Evaluation, Evaluator
+from harness.kernel import Author, Candidate, Sketch, digest
+from harness.operator import OperatorSpec
+from harness.record import Outcome, Record, Verdict
+from harness.runners.arena import Arena, Placement
+from harness.runners.native import NativeObject
+from harness.search.space import SketchSpace
+from harness.target import Target
+from harness.verify import verify
+from harness.workbench import Workbench, spec_key
+
+LOG = logging.getLogger("opwright")
+STARTS = 4
+"""Start points of a draft that are tried; the best right one is its speed before tuning."""
+PATIENCE_S = 2.0
+"""How long the start points together may wait for a quiet machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A sketch, the script that goes with it, and where its author would start."""
+
+    sketch: Sketch
+    script: str
+    starts: tuple[Mapping[str, int], ...]
+    data: Mapping[str, Any]
+    """The draft as JSON, from which its author can make it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A draft, or an answer that was none, and its fate."""
+
+    number: int
+    verdict: Verdict
+    draft: Draft | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+    """The point the verdict is about."""
+    gflops: float = 0.0
+    peak_gflops: float = 0.0
+
+    def __str__(self) -> str:
+        speed = f", {self.gflops:.1f} GFLOP/s" if self.gflops else ""
+        return f"attempt {self.number}: {self.verdict}{speed}"
+
+
+@runtime_checkable
+class Drafter(Author, Protocol):
+    """An author who learns from verdicts: a language model, a recording of one, a person."""
+
+    def propose(self, target: Target, spec: OperatorSpec, attempts: Sequence[Attempt]) -> Draft | Verdict | None:
+        """
+        Return the next draft, the verdict on an answer that was none, or None to stop.
+
+        Raise `AuthorError` when there can be no further answer.
+        """
+
+    def adopt(self, target: Target, spec: OperatorSpec, data: Mapping[str, Any]) -> None:
+        """Answer the contract's questions from this draft (its ``data``) from now on."""
+
+
+def recall(bench: Workbench, case: Case, author: Author) -> bool:
+    """Give a drafter its adopted draft of the case back; False where the store has none. Others need none."""
+    if not isinstance(author, Drafter):
+        return True
+    path = bench.store.artefact(_key(bench, case, author))
+    if path is not None:
+        author.adopt(bench.target(case.target), case.spec, json.loads(path.read_bytes()))
+    return path is not None
+
+
+def settle(
+    bench: Workbench,
+    case: Case,
+    author: Author,
+    *,
+    run: str,
+    seed: int,
+    say: Callable[[Attempt], None] = lambda _: None,
+) -> None:
+    """Have a drafter work until it stops, and adopt its fastest right draft; do nothing for other authors."""
+    if not isinstance(author, Drafter):
+        return
+    target, attempts, ending = bench.target(case.target), [], ""
+    while True:
+        begin = time.monotonic()
+        try:
+            proposed = author.propose(target, case.spec, attempts)
+        except AuthorError as error:
+            ending = str(error)
+            break
+        if proposed is None:
+            break
+        attempt = judge(bench, case, proposed, len(attempts) + 1, seed)
+        attempts.append(attempt)
+        bench.store.add(_record(case, author, attempt, run, time.monotonic() - begin))
+        say(attempt)
+    right = [attempt for attempt in attempts if attempt.verdict.ok]
+    if not right:
+        fates = "; ".join(map(str, attempts)) or "none was made"
+        raise AuthorError(f"{case.slug}: no attempt of {author.name} was right: {fates}{ending and f'; {ending}'}")
+    if ending:
+        LOG.warning("%s: going on with what is right so far: %s", case.slug, ending)
+    best = max(right, key=lambda attempt: attempt.gflops).draft
+    data = {**best.data, "accounts": dict(author.accounts(target, case.spec))}
+    author.adopt(target, case.spec, data)
+    bench.store.put_artefact(json.dumps(data).encode(), ".json", key=_key(bench, case, author))
+
+
+def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, seed: int) -> Attempt:
+    """Build a draft at its start points, check and time them, and verify the fastest right one."""
+    if isinstance(proposed, Verdict):
+        return Attempt(number=number, verdict=proposed)
+    target, sketch = bench.target(case.target), proposed.sketch
+    builder = Builder(target, sketch, proposed.script, bench.toolchain, bench.sandbox, trusted=False)
+    space = SketchSpace(
+        sketch=sketch.name,
+        tunables=sketch.tunables,
+        legal=sketch.legality(),
+        guesses=proposed.starts,
+    )
+    starts = list(space.starts[:STARTS])
+    if not starts:
+        reason = "no legal point was found; loosen the constraints"
+        return Attempt(number=number, draft=proposed, verdict=Verdict(outcome=Outcome.SCREENED, reason=reason))
+    tried = _try(bench, case, starts, builder.build(starts), seed)
+    right = [entry for entry in tried if entry[2].verdict.ok]
+    peak = target.peak_gflops["fp32"].value
+    if not right:
+        candidate, _, result = tried[0]
+        values = dict(candidate.values)
+        return Attempt(number=number, draft=proposed, verdict=result.verdict, values=values, peak_gflops=peak)
+    candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
+    with bench.worker(target) as worker:
+        checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
+    return Attempt(
+        number=number,
+        draft=proposed,
+        verdict=checked.verdict,
+        values=dict(candidate.values),
+        gflops=case.spec.flops / result.cost_s / 1e9 if checked.verdict.ok else 0.0,
+        peak_gflops=peak,
+    )
+
+
+def _try(
+    bench: Workbench, case: Case, starts: Sequence[Candidate], built: Sequence[NativeObject | Verdict], seed: int
+) -> list[tuple[Candidate, NativeObject | Verdict, Evaluation]]:
+    """Return each start with its object and what one evaluation found."""
+    tried = []
+    target = bench.target(case.target)
+    with bench.worker(target) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
+        peak = partial(bench.peak_gflops, target)
+        evaluator = Evaluator(worker, arena, case, peak, seed=seed, patience_s=PATIENCE_S)
+        for candidate, item in zip(starts, built, strict=True):
+            result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
+            tried.append((candidate, item, result))
+        evaluator.close()
+    return tried
+
+
+def _key(bench: Workbench, case: Case, author: Author) -> str:
+    return digest("draft", bench.identity(case, author))
+
+
+def _record(case: Case, author: Drafter, attempt: Attempt, run: str, seconds: float) -> Record:
+    """An attempt as a record of its own kind: what was tried, its fate, what it cost."""
+    draft = attempt.draft
+    return Record(
+        kind="attempt",
+        case=case.slug,
+        run=run,
+        target=case.target,
+        spec=spec_key(case.spec),
+        author=author.name,
+        verdict=attempt.verdict,
+        candidate=Candidate.of(draft.sketch.name, attempt.values).to_json() if draft else {},
+        samples_s=(case.spec.flops / attempt.gflops / 1e9,) if attempt.gflops else (),
+        seconds=seconds,
+        sequence=attempt.number,
+        facts={"draft": dict(draft.data)} if draft else {},
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )

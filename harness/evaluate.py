@@ -1,0 +1,156 @@
+"""
+Evaluate: one candidate, checked and timed, at the pace the machine has just now.
+
+Machines that share their cores with others change pace for tenths of seconds to seconds, by up to a factor of two. A
+reference (the first right candidate) is therefore timed before and after every slice of a candidate. A slice counts when
+the reference ran alike on both sides: at its best, and the minimum of the slice is the cost; or at some slower pace,
+and the cost is scaled by that pace. Where the pace changed in between, the slice is taken again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from harness.case import Case
+from harness.measure import below_floor, contradiction
+from harness.record import Outcome, Verdict
+from harness.runners.arena import Arena
+from harness.runners.native import NativeObject, Timing
+from harness.runners.protocol import Session, Worker
+from harness.verify import exact_mismatch, exact_operands, output_name, timeout_s
+
+EVALUATION_S = 0.01
+REFERENCE_S = 0.002
+ATTEMPTS = 8
+MOMENT_S = 0.05
+SAMPLE_S = 2e-4
+LONG_CALL_S = 0.05
+"""From here on the checked call is the timed one, and the reference is left to the race of the leaders."""
+STEADY = 1.06
+"""Paces this close are alike: the minimum of a few samples has a deviation of about 3%."""
+OK = Verdict(outcome=Outcome.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What one evaluation found."""
+
+    verdict: Verdict
+    samples_s: tuple[float, ...] = ()
+    pace: float = 1.0
+    """Time of the reference in the same stretch over its best so far; 1 where the machine was undisturbed."""
+    cost_s: float = inf
+    """What the search is told: seconds at the machine's best pace, infinity for a failure."""
+
+
+class Evaluator:
+    """Checks and times one candidate after another on the same operands."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        arena: Arena,
+        case: Case,
+        peak_gflops: Callable[[], float],
+        *,
+        seed: int,
+    ) -> None:
+        """
+        Fill the arena with exact operands and compute what every candidate must give.
+
+        `peak_gflops` measures the machine's peak; it is asked again when a candidate seems to exceed what is known.
+        """
+        self._worker, self._arena, self._spec = worker, arena, case.spec
+        self._measure_peak, self._peak_gflops = peak_gflops, peak_gflops()
+        self._operands = exact_operands(case.spec, np.random.default_rng([seed, 1]))
+        arena.fill(self._operands)
+        self._wanted = case.spec.reference(self._operands)
+        self._output = output_name(case.spec)
+        self._accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
+        slow = worker.repeatable or case.spec.flops / (self._peak_gflops * 1e9) > LONG_CALL_S
+        self._long = slow and not self._accumulates
+        self._reference: Session | None = None
+        self._reference_s = inf
+        self._paced_at, self._paced = -inf, 1.0
+
+    def close(self) -> None:
+        """Let the reference go."""
+        if self._reference is not None:
+            self._reference.close()
+            self._reference = None
+
+    def evaluate(self, item: NativeObject) -> Evaluation:
+        """Check and time one candidate; the first right one stays open as the reference."""
+        if self._accumulates:
+            self._arena.fill(self._operands)
+        else:
+            self._arena.poison()
+        session = self._worker.open(item, self._arena)
+        try:
+            verdict = self._check(session)
+            timed = self._time_at_pace(session) if verdict.ok else Evaluation(verdict=verdict)
+            if timed.verdict.ok and self._reference is None and not (self._long or self._worker.repeatable):
+                self._reference, session = session, None
+        finally:
+            if session is not None:
+                session.close()
+        return timed
+
+    def _check(self, session: Session) -> Verdict:
+        """Make one checked call and compare; a long call is left to the timing."""
+        if self._long or not session.verdict.ok:
+            return session.verdict
+        verdict = session.call(timeout_s(self._spec))
+        return self._compare() if verdict.ok else verdict
+
+    def _time_at_pace(self, session: Session) -> Evaluation:
+        """Take slices until the pace held through one."""
+        paces = [self._last_pace()]
+        for _ in range(ATTEMPTS):
+            timing = self._time(session, EVALUATION_S, warm=0)  # the checked call was the warm-up
+            if timing is None:
+                return Evaluation(verdict=session.verdict)
+            if not (verdict := self._judge(timing)).ok:
+                return Evaluation(verdict=verdict, samples_s=timing.cpu_s)
+            paces.append(self._pace())
+            if max(paces[-2:]) <= STEADY * min(paces[-2:]):
+                break
+        pace = max(paces[-2:])
+        floor_s = self._spec.flops / (self._peak_gflops * 1e9)
+        cost_s = max(floor_s, min(timing.cpu_s) / (pace if pace > STEADY else 1.0))
+        return Evaluation(verdict=OK, samples_s=timing.cpu_s, pace=pace, cost_s=cost_s)
+
+    def _pace(self) -> float:
+        """Return the reference's time just now over its best."""
+        timing = self._time(self._reference, REFERENCE_S, warm=1) if self._reference else None
+        if timing is None:
+            return 1.0
+        self._reference_s = min(self._reference_s, *timing.cpu_s)
+        self._paced_at, self._paced = time.monotonic(), min(timing.cpu_s) / self._reference_s
+        return self._paced
+
+    def _last_pace(self) -> float:
+        """Return the pace measured after the candidate before, if that is only a moment ago."""
+        return self._paced if time.monotonic() - self._paced_at < MOMENT_S else self._pace()
+
+    def _judge(self, timing: Timing) -> Verdict:
+        """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
+        best_s = min(timing.cpu_s)
+        if not below_floor(best_s, self._spec.flops, self._peak_gflops).ok:
+            self._peak_gflops = max(self._peak_gflops, self._measure_peak())
+        verdicts = (
+            contradiction(timing),
+            below_floor(best_s, self._spec.flops, self._peak_gflops),
+            OK if self._accumulates else self._compare(),
+        )
+        return next((verdict for verdict in verdicts if not verdict.ok), OK)
+
+    def _time(self, session: Session, budget_s: float, *, warm: int) -> Timing | None:
+        limit_s = timeout_s(self._spec)
+        return session.time(timeout_s=limit_s, samples=500, sample_s=SAMPLE_S, budget_s=budget_s, warm=warm)
+
+    def _compare(self) -> Verdict:
+        return exact_mismatch(self._output, self._arena.view(self._output), self._wanted)

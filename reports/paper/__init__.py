@@ -1,0 +1,1 @@
+"""The paper, table by table: its printed figures beside what the records of this store say."""

@@ -1,0 +1,109 @@
+"""Figures 3a, 3b, 4 and the convolutions."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from harness.compare import REFERENCE
+from harness.record import Record
+from harness.store import Store
+from reports.load import case_of
+from reports.paper.ours import Measured, why_not
+from reports.paper.printed import FOOTNOTES, printed
+from reports.paper.section import Section, figure
+from reports.wording import MISSING, gflops
+
+SIZES = (512, 1024, 2048, 4096)
+SEEDS = 20
+"""Searches of figure 3b for each contestant and table."""
+REPLAY = "replay"
+"""Kind of the records that `suites/paper/test_fig3b.py` makes."""
+
+
+def figure_3a(store: Store, measured: Measured) -> list[Section]:
+    """Return what generation alone and generation with tuning reach on this machine, in turns."""
+    tuned = [_beside_first_guess(store, f"host-sgemm-{size}x{size}x{size}") for size in SIZES]
+    rows = []
+    if any(tuned):
+        rows.append(["TOG only", *(gflops(_first_guess(one)) if one else MISSING for one in tuned)])
+        rows.append(["TOG + AT", *(gflops(one.facts["throughput_gflops"]) if one else MISSING for one in tuned)])
+        rows.append(["OpenBLAS", *(_openblas(one) if one else MISSING for one in tuned)])
+    notes = ["the three took turns in one run"] if any(tuned) else [f"ours: {why_not('host', 'fig3a')}"]
+    notes.append("plain C + AT: no author of this version writes plain C")
+    notes.append(
+        "OpenBLAS + AT of its P, Q, R: the wheel does not export them; needs OpenBLAS built from its source package"
+    )
+    notes.append(FOOTNOTES["figures"])
+    title = "Figure 3a, components, on this machine (the paper: K1), fp32, GFLOP/s, CPU time"
+    return [Section(name="fig3a", title=title, header=("row", *(f"{size}^3" for size in SIZES)), rows=rows, notes=notes)]
+
+
+def _beside_first_guess(store: Store, case: str) -> Record | None:
+    """Return the latest measurement in which a tuning's first guess took turns with its winner."""
+    found = [
+        record
+        for record in store.records(case=case, kind="measurement")
+        if record.verdict.ok and (record.facts.get("reference") or {}).get("kind") == "evaluation"
+    ]
+    return found[-1] if found else None
+
+
+def _first_guess(record: Record) -> float:
+    return record.facts["flops"] / median(record.facts["rounds_s"][REFERENCE]) / 1e9
+
+
+def _openblas(record: Record) -> str:
+    peer = next((peer for peer in case_of(record).peers if peer.name == "openblas" and peer.ok), None)
+    return gflops(peer.throughput_gflops) if peer else MISSING
+
+
+def figure_3b(store: Store, measured: Measured) -> list[Section]:
+    """Return the tree search with history, without, and naive, replayed on recorded tables with an equal budget."""
+    latest = {record.case: record for record in store.records(kind=REPLAY)}
+    sections = [_replayed(record) for record in latest.values()]
+    notes = [FOOTNOTES["figures"]]
+    if not sections:
+        notes.insert(0, "ours: not replayed yet: pytest suites/paper -k fig3b")
+        title = "Figure 3b, searches with and without history"
+        sections.append(Section(name="fig3b", title=title, header=(), rows=[], notes=notes))
+    return sections
+
+
+def _replayed(record: Record) -> Section:
+    facts = record.facts
+    budgets: Sequence[int] = facts["budgets"]
+    curves: Mapping[str, Sequence[Sequence[float]]] = facts["best_share"]
+    rows = [
+        [label, *(_spread([curve[place] for curve in seeds]) for place in range(len(budgets)))]
+        for label, seeds in curves.items()
+    ]
+    notes = [
+        f"share of the table's best speed after so many evaluations: median [least, most] over {facts['seeds']} seeds",
+        "replayed on a table of recorded measurements; the expert's policy takes the place of the paper's LLM",
+    ]
+    header = ("search", *(f"{budget} evaluations" for budget in budgets))
+    return Section(name="fig3b", title=f"Figure 3b, {record.case}", header=header, rows=rows, notes=notes)
+
+
+def _spread(shares: Sequence[float]) -> str:
+    return f"{median(shares):.3f} [{min(shares):.3f}, {max(shares):.3f}]"
+
+
+def figure_4(store: Store, measured: Measured) -> list[Section]:
+    """Return TVM with growing search counts, which this version does not run."""
+    notes = ["TVM: needs the apache-tvm wheel and an adapter, which this version does not have", FOOTNOTES["figures"]]
+    return [Section(name="fig4", title="Figure 4, TVM with growing search counts", header=(), rows=[], notes=notes)]
+
+
+def conv_figure(store: Store, measured: Measured) -> list[Section]:
+    """Return the convolutions as read off the printed bars; ours are not set beside them, the padding is unknown."""
+    block = printed()["conv_figure"]
+    sections = []
+    for name, rows in ((key, value) for key, value in block.items() if isinstance(value, dict)):
+        gpu = name in ("RTX4060", "A100")
+        shapes = block["gpu_shapes" if gpu else "cpu_shapes"]
+        unit = "TFLOPS" if gpu else "GFLOPS"
+        table = [[f"printed: {row}", *(figure(value) for value in values)] for row, values in rows.items()]
+        notes = [FOOTNOTES["conv"], f"ours: {why_not(name.lower(), 'conv')}"]
+        title = f"Convolutions, {name}, {unit}, (N,C,H,W)(K,R,S)"
+        sections.append(Section(name="conv", title=title, header=("row", *shapes), rows=table, notes=notes))
+    return sections

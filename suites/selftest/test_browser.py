@@ -1,0 +1,82 @@
+"""The page in a real browser, from a file URL: no complaint on the console, filters, sorting, code one click away."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.store import Store
+from reports.page import render_page
+from suites.selftest.browser import Browser, chromium
+from suites.selftest.report_records import ALL, RECORD, evaluation
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="no Chromium: install one (apt install chromium) to test the page in a browser"
+)
+SHOWN = "Array.from(document.querySelectorAll('table.results tbody tr')).filter((r) => !r.hidden).map((r) => r.cells[0].textContent)"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    home = tmp_path_factory.mktemp("page")
+    with Store.open(home / "store") as store:
+        run = store.begin_run(["/usr/bin/pytest", "suites/", "-k", "host"], {})
+        text = store.put_artefact(b"vmovups zmm28, zmmword ptr [rdx]\n  <b>&amp;", ".s").relative_to(store.path)
+        store.add(evaluation(run, 1))
+        for record in ALL:
+            texts = {"assembly compute": str(text)} if record is RECORD else {}
+            store.add(replace(record, run=run, facts=record.facts | {"texts": texts}))
+        path = home / "page.html"
+        path.write_text(render_page(store, run), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def browser(page, tmp_path):
+    with Browser(chromium(), tmp_path / "profile") as opened:
+        opened.open(page)
+        yield opened
+
+
+def test_the_page_works_from_a_file(browser):
+    assert 4 == len(browser.ask(SHOWN))
+    assert [] == browser.complaints()
+    assert browser.picture().startswith(b"\x89PNG")
+
+
+def test_filters_leave_what_was_chosen(browser):
+    choose = "(() => {{ const s = document.querySelectorAll('.filters select')[{0}]; s.value = '{1}'; s.dispatchEvent(new Event('change')); }})()"
+    browser.ask(choose.format(0, "c910"))
+
+    assert ["c910-sgemm-512x512x512"] == browser.ask(SHOWN)
+    assert "1 of 4 cases" == browser.ask("document.querySelector('.filters output').textContent")
+
+    browser.ask(choose.format(0, "all"))
+    browser.ask(choose.format(3, "WRONG"))
+
+    assert ["host-sgemm-7x7x7"] == browser.ask(SHOWN)
+
+
+def test_a_heading_sorts_by_its_column_both_ways(browser):
+    column = "Array.from(document.querySelectorAll('table.results')[0].tBodies[0].rows).map((r) => r.cells[1].textContent)"
+    browser.ask("document.querySelectorAll('table.results')[0].tHead.rows[0].cells[0].firstChild.click()")
+    names = browser.ask(SHOWN)[:3]
+    browser.ask("document.querySelectorAll('table.results')[0].tHead.rows[0].cells[1].firstChild.click()")
+
+    assert sorted(names) == names
+    assert "183.0" == browser.ask(column)[0]
+
+
+def test_the_assembly_is_one_click_away_and_verbatim(browser):
+    browser.ask("document.querySelector('table.results a').click()")
+    opened = "Array.from(document.querySelectorAll('.code details')).filter((d) => d.open).map((d) => d.querySelector('pre').textContent)"
+    for _ in range(50):  # the click navigates, which takes the browser a moment
+        if texts := browser.ask(opened):
+            break
+
+    assert ["vmovups zmm28, zmmword ptr [rdx]\n  <b>&amp;"] == texts
+
+
+def test_a_row_gives_its_command(browser):
+    browser.ask("document.querySelector('table.results tbody th').click()")
+
+    assert "pytest suites/ -k host -k host-sgemm-512x512x512" == browser.ask("document.getElementById('one-case').textContent")

@@ -1,0 +1,92 @@
+"""`pytest --gate` run for real: a worse operator, an absent case, another machine; each with its own exit code."""
+
+import json
+import time
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from generators.generator import Expert
+from harness.kernel import Candidate
+from harness.operators import operators
+from harness.store import Store
+from harness.workbench import Workbench
+from suites.selftest.report_records import RECORD
+from suites.selftest.test_command_line import run, shared_store
+
+__all__ = ["shared_store"]
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[str, str]:
+    """Return a sentence of its own and the id it gives."""
+    size = 100 + time.time_ns() % 300
+    return f"fp32 GEMM {size}x96x112 on this machine", f"host-sgemm-{size}x96x112"
+
+
+def worst_tile(bench, spec, candidate):
+    """Return a candidate with the smallest legal micro-tile."""
+    spec = operators()["gemm"].from_json({name: value for name, value in spec.items() if name != "operator"})
+    sketch = next(one for one in Expert().sketches(bench.target("host"), spec) if one.name == candidate["sketch"])
+    axes = {tunable.name: tunable.values for tunable in sketch.tunables}
+    tiles = sorted(product(axes["mr"], axes["nr"]), key=lambda tile: tile[0] * tile[1])
+    points = [candidate["values"] | {"mr": mr, "nr": nr} for mr, nr in tiles]
+    values = next(point for point in points if sketch.legal(point))
+    return Candidate.of(sketch.name, values).to_json()
+
+
+def gated(sentence, reference, store):
+    return run("-k", "throughput", "--prompt", sentence, "--gate", str(reference), store=store)
+
+
+def test_the_gate_from_the_first_run_to_a_slow_one(small, shared_store, tmp_path):
+    sentence, slug = small
+    first = run("-k", "throughput", "--prompt", sentence, "--tune-evals", "12", store=shared_store)
+    same = gated(sentence, "last", shared_store)
+
+    assert 0 == first.returncode, first.stdout
+    assert 0 == same.returncode, same.stdout
+    assert "1 SAME" in same.stdout
+
+    with Store.open(shared_store) as store:
+        (good, *_) = store.records(case=slug, kind="measurement")
+        winner = store.records(case=slug, kind="winner")[-1]
+        worse = worst_tile(Workbench(store), good.spec, winner.candidate)
+        store.put_tuned(winner.identity, replace(winner, candidate=worse))
+    slow = gated(sentence, good.run, shared_store)
+
+    assert 1 == slow.returncode, slow.stdout
+    assert f"SLOW: {slug}" in slow.stdout
+    assert f'-k "{slug}" --gate {good.run}' in slow.stdout
+
+    elsewhere = tmp_path / "elsewhere.jsonl"
+    facts = good.facts | {"machine": good.facts["machine"] | {"cpu": "Another processor"}}
+    elsewhere.write_text(json.dumps(replace(good, facts=facts).to_json()))
+    absent = tmp_path / "absent.jsonl"
+    absent.write_text(json.dumps(replace(good, case="host-sgemm-1x1x1").to_json()))
+    refused, missing = gated(sentence, elsewhere, shared_store), gated(sentence, absent, shared_store)
+
+    assert (7, 6) == (refused.returncode, missing.returncode)
+    assert "another machine's cpu: Another processor there" in refused.stdout
+    assert f"NOT MEASURED: {slug}" in missing.stdout
+
+
+MISTAKES = {
+    "no such file": ("nowhere/baseline.jsonl", "there is no reference file"),
+    "no such run": ("19990101", "there is no run"),
+    "before the first": ("last~999999", "only"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_reference_that_is_not_there_is_one_sentence(name, tmp_path):
+    reference, words = MISTAKES[name]
+    with Store.open(tmp_path / "store") as store:
+        store.add(replace(RECORD, run=store.begin_run([], {})))
+    done = gated("fp32 GEMM 8x8x8 on this machine", reference, tmp_path / "store")
+
+    assert 4 == done.returncode
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+

@@ -1,0 +1,129 @@
+"""Every prompt renders for every target and operator, and what it says is kept as golden copies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from generators import templates
+from generators.accounts import Limits, Metered
+from generators.answers import block, read_sketch
+from generators.llm_author import LlmAuthor, make_draft
+from generators.llm_policy import legal_text
+from generators.vanilla import STYLES, PlainAuthor
+from harness.drafting import Attempt
+from harness.errors import BadRequest
+from harness.operators import operators
+from harness.record import Outcome, Verdict
+from harness.target import TARGETS, Target, load_target
+from suites.selftest.scripted_llm import ScriptedLlm, recorded
+
+GOLDEN = Path(__file__).parent / "golden"
+ANSWERS = {
+    ("sketch", 0): '```c\nint x;\n```\n```json\n{"roles": ["compute"], "tunable": [], "starts": []}\n```',
+    ("kernel", 0): "```python\nprint([])\n```",
+    ("repair", 1): "nothing",
+    ("vanilla", 0): "nothing",
+    ("cot", 0): "nothing",
+}
+FAILED = Verdict(outcome=Outcome.WRONG, reason="C[0, 0] is 1, not 2; 3 of 4 differ")
+
+
+def fact(value: object) -> dict[str, object]:
+    return {"value": value, "source": "made up for a test"}
+
+
+def sample_target() -> Target:
+    cache = {"ways": 8, "line_bytes": 64, "shared_by": 1, "source": "made up for a test"}
+    return Target.from_mapping(
+        {
+            "name": "sample",
+            "isa": "x86",
+            "runner": "native",
+            "caches": [{"level": 1, "bytes": 32768, **cache}, {"level": 2, "bytes": 1 << 20, **cache}],
+            "instructions": {"features": fact(["avx2", "fma"]), "fma_per_cycle": fact(2)},
+            "registers": {"vector_bits": fact(256), "vector_count": fact(16), "scalar_count": fact(16)},
+            "cores": {"count": fact(4)},
+            "clock": {"hz": fact(3e9)},
+            "peak_gflops": {"fp32": fact(96.0)},
+        }
+    )
+
+
+def prompts(target: Target, name: str) -> dict[str, str]:
+    """Return every prompt of the author for an operator's first small shape."""
+    spec = operators()[name].shape_sets["smoke"][0]
+    llm = ScriptedLlm(ANSWERS)
+    writer = LlmAuthor(Metered(llm, Limits()))
+    draft = writer.propose(target, spec, [])
+    writer.propose(target, spec, [Attempt(number=1, verdict=FAILED, draft=draft)])
+    for style in STYLES:
+        PlainAuthor(Metered(llm, Limits()), style).propose(target, spec, [])
+    return {prompt.question: prompt.text for prompt in llm.prompts}
+
+
+TARGET_FILES = [load_target(path.stem) for path in sorted(TARGETS.glob("*.toml"))]
+
+
+@pytest.mark.parametrize("target", [sample_target(), *TARGET_FILES], ids=lambda target: f"of-{target.isa}")
+@pytest.mark.parametrize("name", list(operators()))
+def test_every_prompt_renders(target, name):
+    texts = prompts(target, name)
+
+    assert {"sketch", "kernel", "repair", "vanilla", "cot"} == set(texts)
+    assert not [text for text in texts.values() if templates.HOLE.search(text)]
+    assert all(f"`OPW_DIM_{dim.upper()}`" in texts["sketch"] for dim in operators()[name].shape_sets["smoke"][0].dims())
+    assert FAILED.reason in texts["repair"]
+
+
+@pytest.mark.parametrize("question", ["sketch", "kernel", "repair", "vanilla", "cot"])
+def test_prompt_is_the_golden_one(question, monkeypatch):
+    monkeypatch.setattr(
+        "generators.llm_author.few_shot", lambda target: "(the expert's script for another instruction set)"
+    )
+    path = GOLDEN / f"{question}.md"
+    text = prompts(sample_target(), "gemm")[question] + "\n"
+    if os.environ.get("OPWRIGHT_UPDATE_GOLDEN"):
+        path.write_text(text)
+
+    assert path.read_text() == text, "a prompt changed: look at the difference, then OPWRIGHT_UPDATE_GOLDEN=1 pytest"
+
+
+def test_hints_go_to_the_question_they_help():
+    sketch, kernel = templates.hints("sketch"), templates.hints("kernel")
+
+    assert ["### Layout", "### Reordering", "### Tiling"] == [
+        line for line in sketch.splitlines() if line.startswith("###")
+    ]
+    assert ["### Pipeline", "### Vectorisation"] == [line for line in kernel.splitlines() if line.startswith("###")]
+
+
+def test_filling_is_not_read_as_a_template():
+    text = templates.render("refused", {"question": "{{reason}}", "reason": "{{question}}"})
+
+    assert text.startswith("{{reason}}")
+    assert "{{question}}" in text
+
+
+@pytest.mark.parametrize("holes", [{}, {"question": ""}, {"question": "", "reason": "", "more": ""}])
+def test_unfilled_hole_is_an_error(holes):
+    with pytest.raises(BadRequest, match="holes"):
+        templates.render("refused", holes)
+
+
+def test_facts_are_not_typed_into_prompts():
+    texts = [path.read_text().lower() for path in (templates.HERE / "prompts").glob("*.md")]
+
+    assert not [word for word in ("avx", "neon", "rvv", "zmm", "32768") if any(word in text for text in texts)]
+
+
+def test_draft_is_named_after_its_text():
+    target, spec = sample_target(), operators()["gemm"].shape_sets["smoke"][0]
+    answer = read_sketch(block(recorded("sketch"), "c", False), block(recorded("sketch"), "json", False), target, spec)
+    names = {make_draft(answer, script, target, spec).sketch.name for script in ("a", "b", "a")}
+
+    assert 2 == len(names)
+
+
+def test_long_lists_of_actions_stay_short_in_prompts():
+    assert len(legal_text([]).splitlines()) == 1
