@@ -2,8 +2,8 @@
 Compare: a tuned operator against its baselines, in one run, on the same memory; the result is the record reports show.
 
 Contenders take turns in forked processes over one arena: ours, each verified baseline, ours once more (the A/A
-control), the machine code of an earlier run where a gate asks for it, the FMA peak probe and the clock probe; a
-modelled clock has its peak from the target instead.
+control), the machine code of an earlier run where a gate asks for it, and probes of the FMA peak, the clock and L2. A
+modelled clock gives the same each time: one round, and the peak from the target.
 """
 
 from collections.abc import Mapping
@@ -169,19 +169,19 @@ def _timed(
         }
         probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
-        every = interleave(sessions, rounds=1, timeout_s=timeout_s(spec)) if worker.repeatable else _rounds(sessions, spec)
-        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)]) if probes else (0,)
+        every = _rounds(sessions, spec, worker)
+        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)]) if probes else [0]
         slices = {name: found.only(chosen) for name, found in every.items()}
+        rates = {name: [works[name] / seconds for seconds in slices[name].seconds] for name in probes}
         described = {name: _description(sessions[name].describe) for name in right}
         if OURS not in slices or CONTROL not in slices:
             failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
-    modelled = target.peak_gflops[spec.dtype.value].value
-    peak = works[PEAK] / median(slices[PEAK].seconds) / 1e9 if probes else modelled
+    peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
     facts = {
         **record.facts,
-        **_throughput(spec, slices[OURS], peak),
-        "clock_hz": works[CLOCK] / median(slices[CLOCK].seconds) if probes else target.clock_hz.value,
+        **_throughput(spec, slices[OURS], median(peaks)),
+        "clock_hz": median(rates.get(CLOCK) or [target.clock_hz.value]),
         "rounds": len(chosen),
         "rounds_taken": len(every[OURS].seconds),
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
@@ -194,8 +194,7 @@ def _timed(
         "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
     }
-    fastest = works[PEAK] / min(every[PEAK].seconds) / 1e9 if probes else peak
-    verdict = below_floor(median(slices[OURS].seconds), spec.flops, fastest)
+    verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
 
 
@@ -208,8 +207,10 @@ def _open_probe(
     return spec.work
 
 
-def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec) -> dict[str, Slices]:
-    """Take series of rounds until enough of them are undisturbed, by the probes' account."""
+def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec, worker: Worker) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the probes' account; one round of a model."""
+    if worker.repeatable:
+        return interleave(sessions, rounds=1, timeout_s=timeout_s(spec))
     slices = interleave(sessions, timeout_s=timeout_s(spec))
     for _ in range(SERIES - 1):
         probes = [need(slices, name, sessions).seconds for name in (PEAK, L2)]

@@ -32,8 +32,6 @@ from harness.workbench import Workbench, spec_key
 LOG = logging.getLogger("opwright")
 STARTS = 4
 """Start points of a draft that are tried; the best right one is its speed before tuning."""
-PATIENCE_S = 2.0
-"""How long the start points together may wait for a quiet machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +149,7 @@ def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, 
         values = dict(candidate.values)
         return Attempt(number=number, draft=proposed, verdict=result.verdict, values=values, peak_gflops=peak)
     candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
-    with bench.worker(target) as worker:
+    with bench.worker(bench.target(case.target)) as worker:
         checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
     return Attempt(
         number=number,
@@ -168,10 +166,9 @@ def _try(
 ) -> list[tuple[Candidate, NativeObject | Verdict, Evaluation]]:
     """Return each start with its object and what one evaluation found."""
     tried = []
-    target = bench.target(case.target)
-    with bench.worker(target) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
-        peak = partial(bench.peak_gflops, target)
-        evaluator = Evaluator(worker, arena, case, peak, seed=seed, patience_s=PATIENCE_S)
+    with bench.worker(bench.target(case.target)) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
+        peak = partial(bench.peak_gflops, bench.target(case.target))
+        evaluator = Evaluator(worker, arena, case, peak, seed=seed)
         for candidate, item in zip(starts, built, strict=True):
             result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
             tried.append((candidate, item, result))

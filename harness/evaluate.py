@@ -18,8 +18,8 @@ from harness.case import Case
 from harness.measure import below_floor, contradiction
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena
-from harness.runners.native import NativeObject, Timing
-from harness.runners.protocol import Session, Worker
+from harness.runners.native import NativeObject, Session, Timing
+from harness.runners.protocol import Worker
 from harness.verify import exact_mismatch, exact_operands, output_name, timeout_s
 
 EVALUATION_S = 0.01
@@ -92,7 +92,7 @@ class Evaluator:
         try:
             verdict = self._check(session)
             timed = self._time_at_pace(session) if verdict.ok else Evaluation(verdict=verdict)
-            if timed.verdict.ok and self._reference is None and not (self._long or self._worker.repeatable):
+            if timed.verdict.ok and self._reference is None and not self._long:
                 self._reference, session = session, None
         finally:
             if session is not None:

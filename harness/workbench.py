@@ -49,7 +49,11 @@ class Workbench:
         return probe_object(self.toolchain)
 
     def worker(self, target: Target | None = None, environment: Mapping[str, str] | None = None) -> Worker:
-        """Return a new worker for a target, a native one pinned to the least disturbed processor; the caller closes it."""
+        """
+        Return a new worker process for a target (started with its first command); the caller closes it.
+
+        A native one is pinned to the processor that is least disturbed now.
+        """
         if target is not None and target.runner == "emulated":
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
         return NativeWorker(self.toolchain.worker(), environment, self._quietest_processor())
@@ -83,9 +87,9 @@ class Workbench:
         return self._targets[name]
 
     def peak_gflops(self, target: Target) -> float:
-        """Measure the FMA peak now: the best of 25 ms of slices, a ceiling; a modelled one is the target's."""
+        """Measure the FMA peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
         if target.runner == "emulated":
-            return target.peak_gflops["fp32"].value
+            return float(target.peak_gflops["fp32"].value)
         with self.worker() as worker:
             return max(rates(worker, self.probe, target.vector_bits.value)) / 1e9
 

@@ -158,8 +158,8 @@ def notes(cases: Sequence[Case]) -> list[str]:
         *_peak_note(cases),
         f"residual: largest error in expected rounding errors; over {RESIDUAL_LIMIT} is WRONG",
         *_stale_note(cases),
-        *dict.fromkeys(f"model: {clean(case.machine['model'])}" for case in cases if case.machine.get("model")),
         *[note for case in cases if (note := account_note(case))],
+        *dict.fromkeys(f"model: {clean(case.machine['model'])}" for case in cases if case.machine.get("model")),
         *[f"machine: {line}" for line in dict.fromkeys(machine_line(case.machine) for case in cases) if line],
     ]
 

@@ -20,7 +20,8 @@ CASE = "host-sgemm-48x40x56"
 def command(*options: str, store: Path) -> tuple[list[str], dict[str, str]]:
     words = [sys.executable, "-m", "pytest", "suites/test_conformance.py", "suites/test_throughput.py"]
     words += ["-p", "no:cacheprovider", "-p", "no:xdist", *options]
-    return words, {**os.environ, "OPWRIGHT_STORE": str(store), "COLUMNS": "100"}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return words, {**outside, "OPWRIGHT_STORE": str(store), "COLUMNS": "100"}
 
 
 def run(*options: str, store: Path, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:

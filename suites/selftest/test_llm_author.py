@@ -298,6 +298,7 @@ def replayed(*options: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["avx512", "avx2"])
 def test_recorded_run_replays_end_to_end(isa):
     done = replayed("--manual", "generators/manuals/server_512.md", OPWRIGHT_HOST_ISA=isa)
@@ -307,6 +308,19 @@ def test_recorded_run_replays_end_to_end(isa):
     assert "tuned, 4 evaluations" in done.stdout
 
 
+@pytest.mark.slow
+def test_recorded_repair_replays():
+    """The recorded answer to "make it faster" is asked for, and what it gives is right."""
+    recording = RECORDING.with_name("conv_x86.jsonl")
+    sentence = "fp32 conv 3x3 128->128 at 28x28, batch 1 on this machine"
+    done = pytest_run("--prompt", sentence, "--llm", f"replay:{recording}", "--tune-evals", "2")
+
+    assert 0 == done.returncode, done.stdout
+    assert "attempt 2 OK" in done.stdout
+    assert "stale" not in done.stdout
+
+
+@pytest.mark.slow
 def test_recorded_vanilla_answer_replays():
     done = replayed("--prompting", "vanilla")
 
@@ -314,6 +328,7 @@ def test_recorded_vanilla_answer_replays():
     assert "tuned, 1 evaluations" in done.stdout
 
 
+@pytest.mark.slow
 def test_endpoint_writes_and_steers_and_its_key_stays_in_memory():
     """The whole way: HTTP, drafting, tree search by the model; then every file of the store is searched for the key."""
     pytest.importorskip("openai", reason="pip install -e '.[llm]' for the tests of the endpoint")

@@ -5,7 +5,6 @@ from random import Random
 import numpy as np
 import pytest
 
-from generators.blocking import legal
 from generators.generator import Expert
 from harness.baselines.openblas_guest import BASELINE
 from harness.build import Builder
@@ -54,7 +53,7 @@ def test_random_candidates_are_right(bench, worker, spec):
     rng, candidates = Random(5), []
     while len(candidates) < 6:
         point = {t.name: rng.choice(t.values) for t in sketch.tunables}
-        if legal(sketch, point):
+        if sketch.legal(point):
             candidates.append(Candidate.of(sketch.name, point))
     draw = np.random.default_rng(7)
     found = []

@@ -62,10 +62,12 @@ def prompts(target: Target, name: str) -> dict[str, str]:
     return {prompt.question: prompt.text for prompt in llm.prompts}
 
 
-TARGET_FILES = [load_target(path.stem) for path in sorted(TARGETS.glob("*.toml"))]
+EVERY_TARGET = [sample_target(), *(load_target(path.stem) for path in sorted(TARGETS.glob("*.toml")))]
+TARGET_IDS = [f"{target.isa}-{number}" for number, target in enumerate(EVERY_TARGET)]
+"""Not the names: `-k` would select these tests by them."""
 
 
-@pytest.mark.parametrize("target", [sample_target(), *TARGET_FILES], ids=lambda target: f"of-{target.isa}")
+@pytest.mark.parametrize("target", EVERY_TARGET, ids=TARGET_IDS)
 @pytest.mark.parametrize("name", list(operators()))
 def test_every_prompt_renders(target, name):
     texts = prompts(target, name)
