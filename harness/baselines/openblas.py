@@ -26,8 +26,8 @@ class OpenBlas:
         """Return what is missing: the wheel, an adapter, a dtype."""
         if importlib.util.find_spec("scipy_openblas32") is None:
             return "openblas: the scipy-openblas32 wheel is missing; run pip install -e ."
-        if not self._adapter(spec).exists():
-            return f"openblas: no adapter for {spec.operator}; add {self._adapter(spec).name} to harness/baselines"
+        if not adapter(spec).exists():
+            return f"openblas: no adapter for {spec.operator}; add {adapter(spec).name} to harness/baselines"
         return None if spec.dtype is DType.F32 else f"openblas: no adapter for {spec.dtype}"
 
     def environment(self, target: Target) -> Mapping[str, str]:
@@ -38,14 +38,20 @@ class OpenBlas:
     def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
         """Compile the adapter; the library itself is loaded from the wheel."""
         names = names_header(tuple(spec.dims()))
-        source = self._adapter(spec).read_text()
-        adapter = toolchain.compile_c(source, names, Machine.of(target), trusted=True, may_import=True)
-        if isinstance(adapter, Verdict):
-            raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {adapter.reason}")
-        return NativeObject(name=self.name, libraries=(_library(), adapter), trusted=True)
+        built = toolchain.compile_c(adapter_source(spec), names, Machine.of(target), trusted=True, may_import=True)
+        if isinstance(built, Verdict):
+            raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {built.reason}")
+        return NativeObject(name=self.name, libraries=(_library(), built), trusted=True)
 
-    def _adapter(self, spec: OperatorSpec) -> Path:
-        return ADAPTERS / f"openblas_{spec.operator}.c"
+
+def adapter(spec: OperatorSpec) -> Path:
+    """Return the file that puts the library behind the contract's two functions for an operator."""
+    return ADAPTERS / f"openblas_{spec.operator}.c"
+
+
+def adapter_source(spec: OperatorSpec) -> str:
+    """Return an adapter with what every one of them says of the library."""
+    return adapter(spec).read_text() + (ADAPTERS / "openblas_describe.c").read_text()
 
 
 def _library() -> Path:

@@ -6,8 +6,6 @@ enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
 
 void scipy_cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda,
                        const float *b, int ldb, float beta, float *c, int ldc);
-const char *scipy_openblas_get_config(void);
-const char *scipy_openblas_get_corename(void);
 
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
@@ -25,21 +23,4 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
                       args->operand[1], (int)dim[OPW_DIM_LDB], (float)args->scalar[1], args->operand[2],
                       (int)dim[OPW_DIM_LDC]);
     return 0;
-}
-
-/* "OpenBLAS 0.3.34 ..." becomes "version=0.3.34 core=SkylakeX". */
-const char *opw_describe(void)
-{
-    static char text[128];
-    const char *parts[] = {"version=", scipy_openblas_get_config(), " core=", scipy_openblas_get_corename()};
-    size_t n = 0;
-    for (int i = 0; i < 4; i++) {
-        const char *p = parts[i];
-        if (i == 1)
-            while (*p && (*p < '0' || *p > '9'))
-                p++;
-        while (*p && (i != 1 || *p != ' ') && n < sizeof text - 1)
-            text[n++] = *p++;
-    }
-    return text;
 }

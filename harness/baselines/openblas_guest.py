@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.baselines import ADAPTERS
+from harness.baselines.openblas import adapter, adapter_source
 from harness.build import names_header
 from harness.dtype import DType
 from harness.errors import BaselineUnavailable
@@ -61,8 +62,8 @@ class GuestOpenBlas:
         """Return what is missing: an adapter, a dtype, the wheel and a network to fetch it from."""
         if target.isa not in WHEELS:
             return f"openblas: no wheel is known for {target.isa}"
-        if not self._adapter(spec).exists():
-            return f"openblas: no adapter for {spec.operator}; add {self._adapter(spec).name} to harness/baselines"
+        if not adapter(spec).exists():
+            return f"openblas: no adapter for {spec.operator}; add {adapter(spec).name} to harness/baselines"
         if spec.dtype is not DType.F32:
             return f"openblas: no adapter for {spec.dtype}"
         try:
@@ -82,15 +83,12 @@ class GuestOpenBlas:
         core = target.toolchain.get("openblas_core", "")
         names = names_header(tuple(spec.dims())) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
         libc = toolchain.compile_c((ADAPTERS / "guest_libc.c").read_text(), names, machine, trusted=True)
-        adapter = toolchain.compile_c(self._adapter(spec).read_text(), names, machine, trusted=True, may_import=True)
-        for built in (libc, adapter):
+        shim = toolchain.compile_c(adapter_source(spec), names, machine, trusted=True, may_import=True)
+        for built in (libc, shim):
             if isinstance(built, Verdict):
                 raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {built.reason}")
-        libraries = (libc, _library(WHEELS[target.isa]), adapter)
+        libraries = (libc, _library(WHEELS[target.isa]), shim)
         return NativeObject(name=self.name, libraries=libraries, trusted=True)
-
-    def _adapter(self, spec: OperatorSpec) -> Path:
-        return ADAPTERS / f"openblas_{spec.operator}.c"
 
 
 def _library(wheel: Wheel) -> Path:

@@ -121,6 +121,11 @@ def test_junit_carries_the_record(shared_store, tmp_path):
     assert "peak_gflops" in (tmp_path / "out.xml").read_text()
 
 
+def listen() -> None:
+    """Undo what a background shell may have left: an ignored Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for_evaluations(store: Path, case: str, count: int, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 120
     while len(evaluations(store, case)) < count:
@@ -135,7 +140,7 @@ def test_interrupted_tuning_resumes(end, shared_store):
     case = f"host-sgemm-{size}x72x80"
     options = ("--prompt", f"sgemm {size}x72x80 on host", "-k", "conformance", "--tune-evals", "50")
     words, environment = command(*options, store=shared_store)
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=listen)
     wait_for_evaluations(shared_store, case, 8, process)
     process.send_signal(end)
     status = process.wait(timeout=60)
