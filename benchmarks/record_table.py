@@ -38,7 +38,7 @@ AXES: Mapping[str, Sequence[int]] = {
     "prefetch_a": (0,),
     "prefetch_c": (1,),
     "kc": (128, 256, 512),
-    "mc": (112, 4096),
+    "mc": (224,),
     "nc": (128, 256, 4096),
     "pack_a": (0, 1),
     "pack_b": (0, 1),
