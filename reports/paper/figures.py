@@ -103,7 +103,7 @@ def conv_figure(store: Store, measured: Measured) -> list[Section]:
         shapes = block["gpu_shapes" if gpu else "cpu_shapes"]
         unit = "TFLOPS" if gpu else "GFLOPS"
         table = [[f"printed: {row}", *(figure(value) for value in values)] for row, values in rows.items()]
-        notes = [FOOTNOTES["conv"], f"ours: {why_not(name.lower(), 'conv')}"]
+        notes = [FOOTNOTES["conv"], f"ours: pytest suites/ -k {name.lower()} --shapes paper --operator conv2d"]
         title = f"Convolutions, {name}, {unit}, (N,C,H,W)(K,R,S)"
         sections.append(Section(name="conv", title=title, header=("row", *shapes), rows=table, notes=notes))
     return sections
