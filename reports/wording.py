@@ -128,9 +128,15 @@ def threads(count: int | None) -> str:
     return "" if count is None else counted(count, "thread")
 
 
+def is_scalar(peer: Peer) -> bool:
+    """Return whether a library ran without vector kernels for the target: OpenBLAS calls that core generic."""
+    return (peer.core or "").lower().endswith("_generic")
+
+
 def mean_ratio(cases: Iterable[Case], peer: str) -> tuple[float, int] | None:
-    """Return the geometric mean of the ratios to a peer and how many cases it is over; failures do not count."""
-    found = [p.ratio for case in cases if case.ok and (p := peer_of(case, peer)) and p.ok and p.ratio and p.ratio > 0]
+    """Return the geometric mean of the ratios to a peer and how many cases it is over; failures and scalar cores do not count."""
+    peers = [p for case in cases if case.ok and (p := peer_of(case, peer)) and p.ok and not is_scalar(p)]
+    found = [p.ratio for p in peers if p.ratio and p.ratio > 0]
     return (geometric_mean(found), len(found)) if found else None
 
 
@@ -176,6 +182,8 @@ def _peer_notes(cases: Sequence[Case]) -> list[str]:
         mean = mean_ratio(cases, name)
         over = f"; geometric mean {mean[0]:.2f} over {counted(mean[1], 'case')}" if mean else ""
         found.append(f"x {name}: throughput over {' / '.join(titles)}{over}")
+        if any(is_scalar(peer) for case in cases if (peer := peer_of(case, name))):
+            found.append(f"{name} has no vector kernels where its core is generic: no rival, and in no mean")
     if found:
         found.append(f"ratios: median of paired rounds [95% interval]; under {SAME_WITHIN:.0%} is same")
     return found
