@@ -4,6 +4,12 @@ from enum import StrEnum
 
 import numpy as np
 
+_BLAS = {"fp32": "s", "fp64": "d", "fp16": "h", "bf16": "bf16", "int8": "i8", "int32": "i32"}
+_STORED = {"fp32": "f4", "fp64": "f8", "fp16": "f2", "bf16": "u2", "int8": "i1", "int32": "i4"}
+_ACCUMULATED = {"fp16": "fp32", "bf16": "fp32", "int8": "int32"}
+_RESULT = {"int8": "int32"}
+_POISON = {"fp32": 0x7FB5A5A5, "fp64": 0x7FFDA5A5A5A5A5A5, "fp16": 0x7FA5, "bf16": 0x7FB5, "int8": 0x5A, "int32": 0x7FB5A5A5}
+
 
 class DType(StrEnum):
     """An element type; the value is what prompts, ids and records say."""
@@ -13,18 +19,59 @@ class DType(StrEnum):
     F16 = "fp16"
     BF16 = "bf16"
     I8 = "int8"
+    I32 = "int32"
 
     @property
     def blas(self) -> str:
         """Return the letter BLAS-style names begin with: the ``s`` of ``sgemm``."""
-        return {"fp32": "s", "fp64": "d", "fp16": "h", "bf16": "bf16", "int8": "i8"}[self.value]
+        return _BLAS[self.value]
 
     @property
     def numpy(self) -> np.dtype:
-        """Return the numpy dtype of one element; bf16 is stored as its 16 bits."""
-        return np.dtype({"fp32": "f4", "fp64": "f8", "fp16": "f2", "bf16": "u2", "int8": "i1"}[self.value])
+        """Return the numpy dtype of one element as it is stored; bf16 is stored as its 16 bits."""
+        return np.dtype(_STORED[self.value])
 
     @property
     def bytes(self) -> int:
         """Return the size of one element."""
         return self.numpy.itemsize
+
+    @property
+    def whole(self) -> bool:
+        """Return whether elements are whole numbers."""
+        return self.numpy.kind == "i"
+
+    @property
+    def accumulator(self) -> "DType":
+        """Return the type that sums of products are kept in unless a spec says otherwise."""
+        return DType(_ACCUMULATED.get(self.value, self.value))
+
+    @property
+    def result(self) -> "DType":
+        """Return the type a product of matrices is stored in unless a spec says otherwise."""
+        return DType(_RESULT.get(self.value, self.value))
+
+    @property
+    def poison(self) -> np.generic:
+        """Return what outputs are filled with: a NaN that no kernel computes; of whole numbers, a rare one."""
+        bits = np.dtype(f"u{self.bytes}").type(_POISON[self.value])
+        return bits.view(self.numpy)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers as they are stored, rounded to nearest even; the same array where nothing changes."""
+        if self is not DType.BF16:
+            return np.asarray(values).astype(self.numpy, copy=False)
+        single = np.asarray(values, np.float32)
+        bits = single.view(np.uint32)
+        rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
+        return np.where(np.isnan(single), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+    def decode(self, stored: np.ndarray) -> np.ndarray:
+        """Return what is stored as numbers numpy computes with: bf16 as fp32, the others as they are."""
+        if self is not DType.BF16:
+            return stored
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+
+    def round(self, values: np.ndarray) -> np.ndarray:
+        """Return the numbers that are left of ``values`` after storing them."""
+        return self.decode(self.encode(values))

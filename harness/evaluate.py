@@ -153,4 +153,4 @@ class Evaluator:
         return session.time(timeout_s=limit_s, samples=500, sample_s=SAMPLE_S, budget_s=budget_s, warm=warm)
 
     def _compare(self) -> Verdict:
-        return exact_mismatch(self._output, self._arena.view(self._output), self._wanted)
+        return exact_mismatch(self._output, self._arena.values(self._output), self._wanted)

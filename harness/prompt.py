@@ -39,6 +39,11 @@ _DTYPES = {
     DType.BF16: ("bf16", "bfloat16"),
     DType.I8: ("int8", "i8"),
 }
+_RESULTS = {
+    "out": ("{} output", "{} out", "{} result", "output {}", "out {}", "into {}", "-> {}"),
+    "acc": ("{} accumulate", "{} accumulation", "{} accumulator", "{} acc", "accumulate in {}", "accumulated in {}", "acc {}"),
+}
+"""What may stand around a dtype that is not that of the inputs, by the word an operator's own grammar reads."""
 _LIKE_A_DTYPE = re.compile(r"(?:fp|float|f|bf|bfloat|tf|int|uint|i|u)[0-9]+(?:e[0-9]m[0-9])?")
 
 
@@ -140,7 +145,7 @@ class Words:
         word, phrase = self._tokens[first], " ".join(self._tokens[first:end])
         before = next((at for at in range(first - 1, -1, -1) if self._tokens[at] not in _ARTICLES), 0)
         if _LIKE_A_DTYPE.fullmatch(word):
-            raise BadRequest(f"unknown dtype {word!r}; known dtypes: {', '.join(DType)}")
+            raise BadRequest(f"unknown dtype {word!r}; known dtypes: {', '.join(_DTYPES)}")
         if self._tokens[before] in ("on", "for") and word[0].isalpha():
             raise BadRequest(f"unknown target {phrase!r}; known targets: {', '.join(target_names())}")
         raise BadRequest(f"not understood: {', '.join(repr(self._tokens[at]) for at in left)}")
@@ -219,12 +224,14 @@ def parse_prompt(text: str, default_target: str = "host") -> Request:
         words = Words(text)
         target = _take_one("target", words, _target_spellings(), lead=_ARTICLES | _MAKERS | {"on", "for"})
         understood += [f"target {target}"] if target else []
+        results = _take_results(words)
+        understood += results
         dtype = _take_one("dtype", words, _DTYPES)
         understood += [f"dtype {dtype}"] if dtype else []
         operator, dtype = _take_operator(words, known, dtype)
         understood.append(f"operator {operator.name}")
         example = operator.example
-        return Request(target=target or default_target, spec=operator.parse(words.rest(), dtype))
+        return Request(target=target or default_target, spec=operator.parse(" ".join([words.rest(), *results]), dtype))
     except BadRequest as problem:
         shown = text if len(text) <= 100 else text[:100] + "..."
         parts = f"understood {', '.join(understood)}" if understood else "understood nothing yet"
@@ -249,6 +256,18 @@ def _take_one(kind: str, words: Words, spellings: Mapping[Any, tuple[str, ...]],
     if len(found) > 1:
         raise BadRequest(f"it names more than one {kind}: {', '.join(map(str, found))}")
     return found[0] if found else None
+
+
+def _take_results(words: Words) -> list[str]:
+    """Read the dtypes of output and sums (``fp32 output``, ``accumulate in fp32``); return them as ``out fp32``."""
+    found = []
+    kinds = _DTYPES | {DType.I32: ("int32", "i32")}
+    for role, patterns in _RESULTS.items():
+        for dtype, spellings in kinds.items():
+            phrases = [pattern.format(spelling) for pattern in patterns for spelling in spellings]
+            if words.take(*phrases):
+                found.append(f"{role} {dtype}")
+    return found
 
 
 def _take_operator(words: Words, known: dict[str, Operator], dtype: DType | None) -> tuple[Operator, DType]:

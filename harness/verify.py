@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.dtype import DType
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
@@ -38,14 +39,28 @@ def timeout_s(spec: OperatorSpec) -> float:
 
 
 def exact_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
-    """Draw small integers, so every order of summation gives the same bits."""
-    return _draw(spec, lambda shape: rng.integers(-2, 3, shape))
+    """
+    Draw small integers, so every order of summation gives the same bits.
+
+    Sums kept in fp16 are exact only below 2048: there seven of eight are 0. Whole numbers never round: any will do.
+    """
+    sparse = getattr(spec, "acc_dtype", None) is DType.F16
+
+    def integers(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        if dtype.whole:
+            return _any_integers(rng, shape, dtype)
+        drawn = rng.integers(-2, 3, shape)
+        return drawn * (rng.integers(0, 8, shape) == 0) if sparse else drawn
+
+    return _draw(spec, integers)
 
 
 def real_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
     """Draw normal reals, scaled by rows so that magnitudes differ."""
 
-    def normal(shape: tuple[int, ...]) -> np.ndarray:
+    def normal(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        if dtype.whole:
+            return _any_integers(rng, shape, dtype)
         scale = 2.0 ** rng.integers(-3, 4, (*shape[:1], *(1 for _ in shape[1:])))
         return rng.standard_normal(shape) * scale
 
@@ -53,18 +68,25 @@ def real_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
 
 
 def special_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
-    """Draw small integers with one NaN and one infinity in each input."""
+    """Draw small integers with one NaN and one infinity in each input that can hold them."""
     operands = exact_operands(spec, rng)
     for operand in spec.operands():
         values = operands.get(operand.name)
-        if values is not None and operand.mode == "in" and values.size > 1:
+        if values is not None and operand.mode == "in" and values.size > 1 and not operand.dtype.whole:
             first, second = rng.choice(values.size, 2, replace=False)
             values.flat[first], values.flat[second] = np.nan, np.inf
     return operands
 
 
-def _draw(spec: OperatorSpec, draw: Callable[[tuple[int, ...]], np.ndarray]) -> Operands:
-    return {o.name: draw(o.shape).astype(o.dtype.numpy) for o in spec.operands() if o.mode != "out"}
+def _any_integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+    """Draw from the whole range of int8, its ends included; of int32, what leaves room for sums."""
+    limit = 1 << 7 if dtype is DType.I8 else 1 << 20
+    return rng.integers(-limit, limit, shape)
+
+
+def _draw(spec: OperatorSpec, draw: Callable[[tuple[int, ...], DType], np.ndarray]) -> Operands:
+    """Draw each operand that is read, rounded to its dtype, in a numpy dtype that computes."""
+    return {o.name: o.dtype.round(draw(o.shape, o.dtype)) for o in spec.operands() if o.mode != "out"}
 
 
 def output_name(spec: OperatorSpec) -> str:
@@ -100,7 +122,7 @@ def run_once(
         if trespass:
             reason = f"wrote outside the view of {trespass} (padding between rows, or beside the operand)"
             verdict = Verdict(outcome=Outcome.BOUNDS, reason=reason)
-        return verdict, arena.view(output_name(spec)).copy()
+        return verdict, arena.values(output_name(spec))
 
 
 def verify_exact(

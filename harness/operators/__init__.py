@@ -16,7 +16,19 @@ from harness.errors import BadRequest
 from harness.operator import Operator, OperatorSpec
 from harness.registry import discover
 
+DTYPE_FIELDS = {"dtype", "acc", "out"}
+"""Fields of a spec that hold a dtype: of the inputs, of the sums, of the output."""
 _UNIT_ROUNDOFF = {DType.F64: 2.0**-53, DType.F32: 2.0**-24, DType.F16: 2.0**-11, DType.BF16: 2.0**-8}
+_COMBINED = {
+    DType.F32: ((DType.F32,), (DType.F32,)),
+    DType.F64: ((DType.F64,), (DType.F64,)),
+    DType.F16: ((DType.F32, DType.F16), (DType.F16, DType.F32)),
+    DType.BF16: ((DType.F32,), (DType.BF16, DType.F32)),
+    DType.I8: ((DType.I32,), (DType.I32,)),
+}
+"""By the dtype of the inputs: which sums and which outputs it goes with, the usual one first."""
+_WHOLE_TOLERANCE = 0.125
+"""One "expected rounding error" of whole numbers: eight times less than the least difference, so any one is refused."""
 _SMALLEST = {DType.F64: 2.0**-1074, DType.F32: 2.0**-149, DType.F16: 2.0**-24, DType.BF16: 2.0**-133}
 
 
@@ -35,8 +47,9 @@ def spec_from_json(data: Mapping[str, Any]) -> OperatorSpec:
 
 
 def fields_to_json(spec: Any) -> dict[str, Any]:
-    """Return the operator's name and the fields of a spec dataclass as JSON."""
-    return {"operator": spec.operator, **asdict(spec), "dtype": spec.dtype.value}
+    """Return the operator's name and the fields of a spec dataclass as JSON; a field that is None is left out."""
+    values = {name: value for name, value in asdict(spec).items() if value is not None}
+    return {"operator": spec.operator, **values, "dtype": spec.dtype.value}
 
 
 def fields_from_json(kind: type, data: Mapping[str, Any]) -> Any:
@@ -49,12 +62,12 @@ def fields_from_json(kind: type, data: Mapping[str, Any]) -> Any:
         raise BadRequest(
             f"{kind.operator} as JSON: {problem}; the fields are {', '.join(f.name for f in fields(kind))}"
         )
-    if "dtype" in values:
+    for name in DTYPE_FIELDS & values.keys():
         try:
-            values["dtype"] = DType(values["dtype"])
+            values[name] = DType(values[name])
         except ValueError:
-            known = ", ".join(DType)
-            raise BadRequest(f"unknown dtype {values['dtype']!r}; known dtypes: {known}") from None
+            known = ", ".join(_COMBINED)
+            raise BadRequest(f"unknown dtype {values[name]!r}; known dtypes: {known}") from None
     return kind(**values)
 
 
@@ -62,6 +75,15 @@ def require_float(operator: str, dtype: DType) -> None:
     """Raise `BadRequest` for a dtype whose products do not round, and need a wider output that no spec declares."""
     if dtype not in _UNIT_ROUNDOFF:
         raise BadRequest(f"{operator} in {dtype}: not yet; choose one of {', '.join(_UNIT_ROUNDOFF)}")
+
+
+def require_dtypes(operator: str, dtype: DType, acc: DType | None, out: DType | None) -> None:
+    """Raise `BadRequest` for inputs, sums and output that no operator combines; None stands for the usual one."""
+    if dtype is DType.I32:
+        raise BadRequest(f"{operator} in {dtype}: it is the dtype of results only; choose {', '.join(_COMBINED)}")
+    for name, given, others in (("accumulate", acc, _COMBINED[dtype][0]), ("output", out, _COMBINED[dtype][1])):
+        if given is not None and given not in others:
+            raise BadRequest(f"{operator} in {dtype}: {given} {name} is not supported; choose {' or '.join(others)}")
 
 
 def require_size(operator: str, name: str, value: Any, least: int = 0) -> None:
@@ -73,25 +95,35 @@ def require_size(operator: str, name: str, value: Any, least: int = 0) -> None:
 
 
 def working_precision(*arrays: np.ndarray) -> np.dtype:
-    """Return the dtype a reference computes in: that of its operands, but never less than single precision."""
+    """
+    Return the dtype a reference computes in: that of its operands, but never less than single precision.
+
+    Whole numbers are summed in double precision, which is exact below 2^53 and fast.
+    """
+    if all(array.dtype.kind == "i" for array in arrays):
+        return np.dtype(np.float64)
     return np.result_type(np.float32, *(array.dtype for array in arrays))
 
 
-def rounding_of_sums(dtype: DType, length: int, magnitude: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def rounding_of_sums(
+    out: DType, length: int, magnitude: np.ndarray, wanted: np.ndarray, acc: DType | None = None
+) -> np.ndarray:
     """
     Return one expected rounding error of sums of ``length`` products, an array like ``magnitude``.
 
-    The errors of a sum behave like a random walk: sqrt(length) times the unit roundoff times the sum of the absolute
-    products (``magnitude``).
-    Half precisions accumulate in fp32 and round once more, in proportion to the result ``wanted``.
-    Never 0: where every product is 0, the smallest number of the type stands in, so that any error is too large.
+    The errors of a sum behave like a random walk: sqrt(length) times the unit roundoff of the accumulator times the
+    sum of the absolute products (``magnitude``). Storing in a narrower type rounds once more, in proportion to the
+    result ``wanted``. Never 0: where every product is 0, the smallest number of the type stands in, so that any error
+    is too large. Whole numbers do not round.
     """
-    half = dtype in (DType.F16, DType.BF16)
-    accumulated = np.sqrt(max(length, 1)) * _UNIT_ROUNDOFF[DType.F32 if half else dtype] * magnitude
-    stored = _UNIT_ROUNDOFF[dtype] * np.abs(wanted) if half else 0.0
-    return accumulated + stored + _SMALLEST[dtype]
+    if out.whole:
+        return np.full(magnitude.shape, _WHOLE_TOLERANCE)
+    acc = acc or out.accumulator
+    accumulated = np.sqrt(max(length, 1)) * _UNIT_ROUNDOFF[acc] * magnitude
+    stored = _UNIT_ROUNDOFF[out] * np.abs(wanted) if out is not acc else 0.0
+    return accumulated + stored + _SMALLEST[out]
 
 
 def unit_roundoff(dtype: DType) -> float:
-    """Return the largest relative error of rounding to ``dtype``: half the distance from 1 to the next number."""
-    return _UNIT_ROUNDOFF[dtype]
+    """Return the largest relative error of rounding to ``dtype``: half the distance from 1 to the next; 0 if whole."""
+    return _UNIT_ROUNDOFF.get(dtype, 0.0)

@@ -17,7 +17,7 @@ from harness.operator import Operand, Operator
 from harness.operators import (
     fields_from_json,
     fields_to_json,
-    require_float,
+    require_dtypes,
     require_size,
     rounding_of_sums,
     unit_roundoff,
@@ -32,6 +32,8 @@ class GemmSpec:
     One GEMM of one size.
 
     ``trans_a`` says that A is stored as k x m, ``trans_b`` that B is stored as n x k.
+    ``dtype`` is that of A and B; ``acc`` that of the sums and ``out`` that of C, where they are not the usual ones
+    (fp32 sums for fp16 and bf16, int32 sums and results for int8); a usual one given is kept as None.
     ``lda``, ``ldb``, ``ldc`` are elements between stored rows; 0 means tight, and a tight one given is kept as 0,
     so that equal computations compare equal; `row_a`, `row_b`, `row_c` give the numbers.
     """
@@ -49,9 +51,13 @@ class GemmSpec:
     lda: int = 0
     ldb: int = 0
     ldc: int = 0
+    acc: DType | None = None
+    out: DType | None = None
 
     def __post_init__(self) -> None:
-        require_float("GEMM", self.dtype)
+        require_dtypes("GEMM", self.dtype, self.acc, self.out)
+        for name, usual in (("acc", self.dtype.accumulator), ("out", self.dtype.result)):
+            object.__setattr__(self, name, None if getattr(self, name) is usual else getattr(self, name))
         for name in ("m", "n", "k", "lda", "ldb", "ldc"):
             require_size("GEMM", name, getattr(self, name))
         for name in ("trans_a", "trans_b"):
@@ -61,6 +67,8 @@ class GemmSpec:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise BadRequest(f"GEMM: {name} is {value!r}; give a finite number")
             object.__setattr__(self, name, float(value) + 0.0)  # -0.0 becomes 0.0: both say "C is not read"
+        if self.dtype.whole and (self.alpha != 1.0 or self.beta not in (0.0, 1.0)):
+            raise BadRequest(f"GEMM: whole numbers are not scaled; give alpha 1 and beta 0 or 1, not {self.alpha} and {self.beta}")
         for name, tight in self._tight_rows().items():
             given = getattr(self, name)
             if 0 < given < tight:
@@ -76,6 +84,16 @@ class GemmSpec:
         """Return the length of the stored rows of A, B, C, at least 1 as in BLAS."""
         a, b = (self.m if self.trans_a else self.k), (self.k if self.trans_b else self.n)
         return {"lda": max(a, 1), "ldb": max(b, 1), "ldc": max(self.n, 1)}
+
+    @property
+    def acc_dtype(self) -> DType:
+        """Return the dtype that sums are kept in."""
+        return self.acc or self.dtype.accumulator
+
+    @property
+    def out_dtype(self) -> DType:
+        """Return the dtype of C."""
+        return self.out or self.dtype.result
 
     @property
     def row_a(self) -> int:
@@ -104,6 +122,7 @@ class GemmSpec:
             parts.append(f"beta-{self.beta!r}")
         if self.lda or self.ldb or self.ldc:
             parts.append(f"ld-{self.row_a}-{self.row_b}-{self.row_c}")
+        parts += [f"{name}-{kind}" for name, kind in (("acc", self.acc), ("out", self.out)) if kind]
         return "-".join(parts)
 
     @property
@@ -115,7 +134,8 @@ class GemmSpec:
     def least_bytes(self) -> int:
         """Return the bytes of A, B and C once each, C twice where it is read too."""
         product = self.m * self.k + self.k * self.n if self.flops else 0
-        return (product + self.m * self.n * (1 if self.beta == 0.0 else 2)) * self.dtype.bytes
+        result = self.m * self.n * (1 if self.beta == 0.0 else 2)
+        return product * self.dtype.bytes + result * self.out_dtype.bytes
 
     def operands(self) -> tuple[Operand, ...]:
         """Return A and B as they are stored (transposed ones with their extents swapped), then C."""
@@ -125,7 +145,7 @@ class GemmSpec:
         return (
             Operand(name="A", mode="in", shape=a, strides=(self.row_a, 1), dtype=self.dtype),
             Operand(name="B", mode="in", shape=b, strides=(self.row_b, 1), dtype=self.dtype),
-            Operand(name="C", mode=mode, shape=(self.m, self.n), strides=(self.row_c, 1), dtype=self.dtype),
+            Operand(name="C", mode=mode, shape=(self.m, self.n), strides=(self.row_c, 1), dtype=self.out_dtype),
         )
 
     def dims(self) -> dict[str, int]:
@@ -147,7 +167,8 @@ class GemmSpec:
 
     def reference(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
         """
-        Return the wanted C in the dtype of the A given; bf16 operands come decoded to a float type.
+        Return the wanted C: rounded to the spec's output for operands in the spec's own dtype (bf16 comes decoded to
+        fp32), else in the dtype of the A given.
 
         As in BLAS, C is not read when beta is 0, nor A and B when alpha is 0: a NaN there does not spread.
         """
@@ -159,7 +180,8 @@ class GemmSpec:
             result += wide.type(self.alpha) * (a.astype(wide, copy=False) @ b.astype(wide, copy=False))
         if self.beta:
             result += wide.type(self.beta) * operands["C"].astype(wide, copy=False)
-        return result.astype(kind, copy=False)
+        own = kind == self.dtype.decode(np.empty(0, self.dtype.numpy)).dtype
+        return self.out_dtype.round(result) if own else result.astype(kind, copy=False)
 
     def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return one expected rounding error of each element of C, computed in float64; never 0."""
@@ -168,9 +190,9 @@ class GemmSpec:
         if self.alpha:
             a, b = self._matrices(exact)
             magnitude = abs(self.alpha) * (np.abs(a) @ np.abs(b))
-        scale = rounding_of_sums(self.dtype, self.k, magnitude, self.reference(exact))
+        scale = rounding_of_sums(self.out_dtype, self.k, magnitude, self.reference(exact), self.acc_dtype)
         if self.beta:
-            scale += unit_roundoff(self.dtype) * np.abs(self.beta * exact["C"])
+            scale += unit_roundoff(self.out_dtype) * np.abs(self.beta * exact["C"])
         return scale
 
     def _matrices(self, operands: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -190,10 +212,12 @@ class GemmSpec:
         square = [(i, j, (i + j) % 4) for i in range(4) for j in range(4)]
         specs = [replace(plain, m=across[0][i], n=across[1][j], k=across[2][depth]) for i, j, depth in square]
         odd = replace(plain, m=2 * mr + 1, n=2 * nr + 1, k=kc + 1)
-        specs += [_roomy(odd), _roomy(replace(odd, m=mr, n=nr)), replace(odd, alpha=-1.5, beta=0.5)]
-        specs += [replace(odd, alpha=2.0, beta=0.0), _roomy(replace(odd, alpha=1.0, beta=1.0))]
+        some = 1.0 if self.dtype.whole else 0.5
+        specs += [_roomy(odd), _roomy(replace(odd, m=mr, n=nr)), _roomy(replace(odd, alpha=1.0, beta=1.0))]
+        if not self.dtype.whole:
+            specs += [replace(odd, alpha=-1.5, beta=0.5), replace(odd, alpha=2.0, beta=0.0)]
         specs += [replace(plain, m=0, n=nr, k=kc), replace(plain, m=mr, n=0, k=kc)]
-        specs += [replace(plain, m=mr, n=nr, k=0, beta=beta) for beta in (0.0, 0.5)]
+        specs += [replace(plain, m=mr, n=nr, k=0, beta=beta) for beta in (0.0, some)]
         if "mc" in tunables:
             specs.append(replace(plain, m=tunables["mc"] + 1, n=nr + 1, k=3))
         if "nc" in tunables:
@@ -221,6 +245,7 @@ def _parse(rest: str, dtype: DType) -> GemmSpec:
     Two matrices are op(A) and op(B), that is, after any transposition.
     """
     words = Words(rest)
+    kinds = {name: DType(found.split()[1]) for name in ("acc", "out") if (found := words.take(*(f"{name} {d}" for d in DType)))}
     scalars = {name: words.take_number(name) for name in ("alpha", "beta")}
     rows = {name: words.take_size(name) for name in ("lda", "ldb", "ldc")}
     letters = words.take("nn", "nt", "tn", "tt")
@@ -232,7 +257,7 @@ def _parse(rest: str, dtype: DType) -> GemmSpec:
     words.finish()
     options = {name: value for name, value in (scalars | rows).items() if value is not None}
     return GemmSpec(
-        **_sizes(named, groups), dtype=dtype, trans_a=letters[0] == "t", trans_b=letters[1] == "t", **options
+        **_sizes(named, groups), dtype=dtype, trans_a=letters[0] == "t", trans_b=letters[1] == "t", **options, **kinds
     )
 
 
@@ -283,7 +308,7 @@ _LANGUAGE_MODELS = tuple(
 
 OPERATOR = Operator(
     name="gemm",
-    words=("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "matmul", "matrix multiplication", "matrix multiply"),
+    words=("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "i8gemm", "matmul", "matrix multiplication", "matrix multiply"),
     from_json=lambda data: fields_from_json(GemmSpec, data),
     parse=_parse,
     example="fp32 GEMM 1024x1024x1024 on host",

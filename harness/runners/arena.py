@@ -17,8 +17,6 @@ from harness.operator import Operand, OperatorSpec
 
 PAGE = mmap.PAGESIZE
 CANARY = 0xC5
-POISON = 0x7FB5A5A5
-"""A quiet NaN no kernel computes: an output element that still holds it was never written."""
 
 
 class Placement(StrEnum):
@@ -86,23 +84,27 @@ class Arena:
         region = next(region for region in self.regions if region.operand.name == name)
         return region.operand.view(self.flat(region))
 
+    def values(self, name: str) -> np.ndarray:
+        """Return a copy of what an operand holds, as numbers numpy computes with."""
+        region = next(region for region in self.regions if region.operand.name == name)
+        return region.operand.dtype.decode(region.operand.view(self.flat(region))).copy()
+
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
-        """Write the operands, canaries around and between, and NaN into pure outputs."""
+        """Write the operands (numbers, rounded to their dtype), canaries around and between, poison into pure outputs."""
         for region in self.regions:
             span = np.frombuffer(self.map, np.uint8, region.map_bytes, region.map_offset)
             span[:] = CANARY
             view = region.operand.view(self.flat(region))
             if region.operand.mode != "out":
-                view[...] = values[region.operand.name]
+                view[...] = region.operand.dtype.encode(values[region.operand.name])
             self._snapshots[region.operand.name] = span.copy() if region.map_bytes <= 1 << 22 else span[:0]
         self.poison()
 
     def poison(self) -> None:
-        """Fill the pure outputs with a NaN that marks elements never written."""
+        """Fill the pure outputs with what marks elements never written."""
         for region in self.regions:
             if region.operand.mode == "out":
-                view = region.operand.view(self.flat(region))
-                view[...] = np.uint32(POISON).view(np.float32) if view.dtype == np.float32 else np.nan
+                region.operand.view(self.flat(region))[...] = region.operand.dtype.poison
 
     def trespass(self) -> str:
         """Return where a canary was overwritten, or an empty string; big arenas are left to the guard pages."""

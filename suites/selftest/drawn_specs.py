@@ -48,4 +48,22 @@ conv_specs = st.builds(
     layout=st.sampled_from(["nchw", "nhwc"]),
     dtype=st.sampled_from(FLOATS),
 )
-specs = gemm_specs | conv_specs
+mixed_specs = st.builds(
+    lambda kinds, beta, **fields: GemmSpec(**fields, **kinds, beta=beta),
+    m=st.integers(0, 9),
+    n=st.integers(0, 9),
+    k=st.integers(0, 9),
+    trans_a=st.booleans(),
+    trans_b=st.booleans(),
+    beta=st.sampled_from([0.0, 1.0]),
+    kinds=st.sampled_from(
+        [
+            {"dtype": DType.I8},
+            {"dtype": DType.BF16, "out": DType.F32},
+            {"dtype": DType.F16, "out": DType.F32},
+            {"dtype": DType.F16, "acc": DType.F16},
+        ]
+    ),
+)
+plain_specs = gemm_specs | conv_specs
+specs = plain_specs | mixed_specs

@@ -30,6 +30,9 @@ EVERY_SET = [spec for operator in operators().values() for specs in operator.sha
         ("bf16gemm-512x768x1024-tn", {"dtype": DType.BF16, "trans_a": True}),
         ("sgemm-512x768x1024-nt-alpha--1.5-beta-0.5", {"trans_b": True, "alpha": -1.5, "beta": 0.5}),
         ("sgemm-512x768x1024-ld-1027-768-768", {"lda": 1027}),
+        ("i8gemm-512x768x1024", {"dtype": DType.I8, "acc": DType.I32, "out": DType.I32}),
+        ("bf16gemm-512x768x1024-out-fp32", {"dtype": DType.BF16, "out": DType.F32}),
+        ("hgemm-512x768x1024-acc-fp16", {"dtype": DType.F16, "acc": DType.F16, "out": DType.F16}),
         ("sgemm-512x768x1024", {"lda": 1024, "ldb": 768, "ldc": 768, "alpha": 1, "beta": -0.0}),
     ],
 )
@@ -106,11 +109,15 @@ def test_gemm_refuses(name, value):
         ("alpha is nan", {"alpha": math.nan}),
         ("beta is inf", {"beta": math.inf}),
         ("alpha is '1'", {"alpha": "1"}),
-        ("GEMM in int8: not yet", {"dtype": DType.I8}),
+        ("GEMM in int32: it is the dtype of results only", {"dtype": DType.I32}),
+        ("GEMM in int8: fp32 output is not supported; choose int32", {"dtype": DType.I8, "out": DType.F32}),
+        ("GEMM in bf16: fp16 accumulate is not supported; choose fp32", {"dtype": DType.BF16, "acc": DType.F16}),
+        ("whole numbers are not scaled", {"dtype": DType.I8, "alpha": 2}),
+        ("whole numbers are not scaled", {"dtype": DType.I8, "beta": 0.5}),
     ],
 )
 def test_gemm_refuses_combinations(problem, fields):
-    """Rows shorter than their elements, scalars that are no finite numbers and int8 are refused."""
+    """Rows shorter than their elements, scalars that cannot be and dtypes that do not combine are refused."""
     with pytest.raises(BadRequest, match=problem):
         GemmSpec(m=4, n=6, k=8, **fields)
 
@@ -186,6 +193,7 @@ def test_operands():
     ] == [("A", "in", (8, 4), (4, 1)), ("B", "in", (8, 6), (9, 1)), ("C", "inout", (4, 6), (6, 1))]
     assert b.elements == 7 * 9 + 6
     assert GemmSpec(m=4, n=6, k=8).operands()[2].mode == "out"
+    assert [o.dtype for o in GemmSpec(m=4, n=6, k=8, dtype=DType.I8).operands()] == [DType.I8, DType.I8, DType.I32]
 
 
 def test_conv_operands():
@@ -207,6 +215,8 @@ def test_prices():
     assert replace(gemm, beta=1.0, ldb=99).least_bytes == 4 * (32 + 48 + 48)
     assert (replace(gemm, alpha=0.0).flops, replace(gemm, alpha=0.0).least_bytes) == (0, 4 * 24)
     assert replace(gemm, dtype=DType.F64).least_bytes == 8 * (32 + 48 + 24)
+    assert replace(gemm, dtype=DType.I8).least_bytes == 32 + 48 + 4 * 24
+    assert replace(gemm, dtype=DType.BF16, out=DType.F32, beta=1.0).least_bytes == 2 * (32 + 48) + 4 * 48
     assert (conv.flops, conv.least_bytes) == (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6))
 
 
@@ -220,6 +230,8 @@ def test_prices():
         GemmSpec(m=512, n=512, k=512),
         GemmSpec(m=512, n=512, k=512, trans_a=True, trans_b=True, dtype=DType.F16),
         GemmSpec(m=4096, n=4096, k=4096, beta=1.0, ldc=5000),
+        GemmSpec(m=512, n=512, k=512, trans_b=True, dtype=DType.I8),
+        GemmSpec(m=512, n=512, k=512, dtype=DType.BF16, out=DType.F32),
         Conv2dSpec(n=64, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3),
         Conv2dSpec(n=64, c=512, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc"),
     ],
@@ -231,7 +243,7 @@ def test_neighbours_are_few_small_and_alike(spec, blocks):
 
     assert 8 <= len(found) == len(set(found)) <= 30
     assert sum(neighbour.flops for neighbour in found) < 1e8
-    kept = ("dtype", "trans_a", "trans_b") if isinstance(spec, GemmSpec) else ("dtype", "layout")
+    kept = ("dtype", "acc", "out", "trans_a", "trans_b") if isinstance(spec, GemmSpec) else ("dtype", "layout")
     assert {tuple(getattr(spec, name) for name in kept)} == {tuple(getattr(n, name) for name in kept) for n in found}
 
 

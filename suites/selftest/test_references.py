@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from harness.dtype import DType
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
-from suites.selftest.drawn_specs import conv_specs, draw_operands, gemm_specs, specs
+from harness.verify import exact_operands
+from suites.selftest.drawn_specs import conv_specs, draw_operands, gemm_specs, mixed_specs, plain_specs
 
 
 def gemm_by_loops(spec, operands):
@@ -63,7 +64,7 @@ def test_conv_reference(spec, seed):
 
 
 @settings(deadline=None)
-@given(specs.filter(lambda spec: spec.scalars() in [(), (1.0, 0.0), (2.0, 1.0), (-1.5, 0.5)]))
+@given(plain_specs.filter(lambda spec: spec.scalars() in [(), (1.0, 0.0), (2.0, 1.0), (-1.5, 0.5)]))
 def test_small_integers_are_exact(spec):
     """Small integers give the same bits in every precision, and the dtype asked for."""
     wanted = spec.reference(draw_operands(spec, kind=np.float64, small_integers=True))
@@ -72,6 +73,50 @@ def test_small_integers_are_exact(spec):
 
         assert kind == found.dtype
         assert np.array_equal(wanted, found)
+
+
+@settings(deadline=None)
+@given(mixed_specs, st.integers(0, 99))
+def test_operands_in_their_own_dtype_give_the_output_dtype(spec, seed):
+    """int8 sums are exact int32, and what fp16 and bf16 inputs give is rounded once, to the output's dtype."""
+    drawn = exact_operands(replace(spec, beta=1.0), np.random.default_rng(seed))
+    wanted = gemm_by_loops(spec, {name: array.astype(np.float64) for name, array in drawn.items()})
+    found = spec.reference(drawn)
+
+    assert spec.out_dtype.decode(np.empty(0, spec.out_dtype.numpy)).dtype == found.dtype
+    assert np.array_equal(spec.out_dtype.round(wanted), found)
+    assert np.array_equal(found, spec.out_dtype.round(found))
+
+
+@given(st.floats(width=32, allow_nan=False))
+def test_bf16_rounds_to_nearest_even(value):
+    """Against the definition: the nearer of the two neighbours, the even one halfway, and infinity beyond the largest."""
+    stored = int(DType.BF16.encode(np.float32(value)))
+    below = int(np.float32(value).view(np.uint32)) >> 16
+    with np.errstate(invalid="ignore"):  # the neighbour of infinity is a signalling NaN
+        near = DType.BF16.decode(np.array([below, below + 1], np.uint16)).astype(np.float64)
+    away = np.abs(np.where(np.isinf(near), np.copysign(2.0**128, near), near) - value)
+
+    if below & 0x7FFF == 0x7F80:
+        assert below == stored
+    else:
+        assert (below if away[0] < away[1] or (away[0] == away[1] and below % 2 == 0) else below + 1) == stored
+
+
+def test_bf16_keeps_nan():
+    """A NaN whose payload lies in the bits that are dropped stays a NaN."""
+    nan = np.array([0x7F800001, 0xFF800001, 0x7FC00000], np.uint32).view(np.float32)
+
+    assert np.isnan(DType.BF16.round(nan)).all()
+
+
+@pytest.mark.parametrize("dtype", list(DType), ids=str)
+def test_poison_is_no_number(dtype):
+    """What marks elements never written is a NaN wherever there is one."""
+    poison = dtype.decode(np.array([dtype.poison], dtype.numpy))
+
+    assert dtype.numpy == dtype.poison.dtype
+    assert dtype.whole or np.isnan(poison).all()
 
 
 def test_blas_does_not_read_what_zero_scales():
@@ -145,7 +190,7 @@ def test_rounding_scale_of_halves(spec, dtype):
     assert (product / scale).max() > 8
 
 
-@given(specs)
+@given(plain_specs)
 def test_rounding_scale_is_positive(spec):
     """Where every product is 0, any error is far too large instead of a division by zero."""
     zeros = {operand.name: np.zeros(operand.shape) for operand in spec.operands()}
