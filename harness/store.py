@@ -116,7 +116,7 @@ class Store:
             identity,
             tuning,
         )
-        first = {candidate: text for candidate, text in rows}
+        first = dict(rows)
         return dict(
             sorted(((key, self._record(text)) for key, text in first.items()), key=lambda item: item[1].sequence)
         )

@@ -9,6 +9,7 @@ broadcasts of A feed MR*NR/lanes FMAs a k-step (the outer-product micro-kernel o
 
 import json
 import sys
+from itertools import pairwise
 
 EMITTER = {"isa": "x86"}
 
@@ -190,7 +191,7 @@ class Compute:
         if self.direct_a:
             text(f"mov r12, qword ptr [r8 + {LDA}]", "shl r12, 2")
             bases = self.BASES[: -(-self.mr // 3)]
-            for before, base in zip(bases, bases[1:], strict=False):
+            for before, base in pairwise(bases):
                 text(f"lea {base}, [{before} + 2*r12]", f"add {base}, r12")
         if self.direct_b:
             text(f"mov r13, qword ptr [r8 + {LDB}]", "shl r13, 2")

@@ -60,7 +60,7 @@ def test_a_broken_table_ends_in_a_sentence(tmp_path, text):
     """The file is named."""
     (tmp_path / "t.json.gz").write_bytes(gzip.compress(text.encode()))
 
-    with pytest.raises(BadRequest, match="t.json.gz is not a recorded table"):
+    with pytest.raises(BadRequest, match=r"t\.json\.gz is not a recorded table"):
         load_table(tmp_path / "t.json.gz")
 
 

@@ -193,7 +193,7 @@ def test_a_unique_beginning_names_a_run(store):
 
 def test_without_records_the_message_says_how_to_make_some(store):
     """The first thing a new user meets."""
-    with pytest.raises(BadRequest, match="no records yet in .*: make some with `pytest suites/ -k host`"):
+    with pytest.raises(BadRequest, match=r"no records yet in .*: make some with `pytest suites/ -k host`"):
         store.resolve_run("last")
 
 

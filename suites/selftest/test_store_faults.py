@@ -258,7 +258,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path):
             connection.execute("PRAGMA user_version = 99")
         connection.close()
 
-        with pytest.raises(StoreError, match="newer Opwright .schema 99, this one reads up to 1.: update"):
+        with pytest.raises(StoreError, match=r"newer Opwright .schema 99, this one reads up to 1.: update"):
             store.add(RECORD)
 
 
