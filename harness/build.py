@@ -48,7 +48,9 @@ class Builder:
         return [self._objects[candidate] for candidate in candidates]
 
     def has_kernels(self, candidate: Candidate) -> bool:
-        """Return whether a candidate without moves needs no new kernel to be built."""
+        """Return whether a candidate needs no new kernel to be built."""
+        if candidate.moves:
+            return candidate in self._objects
         return json.dumps(self.parameters(candidate)) in self._parameters
 
     def texts(self, candidate: Candidate) -> KernelSet | Verdict:

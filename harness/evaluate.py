@@ -23,6 +23,9 @@ from harness.runners.protocol import Worker
 from harness.verify import exact_mismatch, exact_operands, output_name, timeout_s
 
 EVALUATION_S = 0.01
+GLANCE_S = 0.003
+HOPELESS = 1.25
+"""A candidate this much slower than the best at a glance, at the machine's best pace, is not looked at for longer."""
 REFERENCE_S = 0.002
 ATTEMPTS = 8
 MOMENT_S = 0.05
@@ -70,8 +73,9 @@ class Evaluator:
         self._wanted = case.spec.reference(self._operands)
         self._output = output_name(case.spec)
         self._accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
-        slow = worker.repeatable or case.spec.flops / (self._peak_gflops * 1e9) > LONG_CALL_S
-        self._long = slow and not self._accumulates
+        self._long = (worker.repeatable or self._floor_s > LONG_CALL_S) and not self._accumulates
+        self._glance = [GLANCE_S] if self._floor_s < GLANCE_S and not worker.repeatable else []
+        self._best_s = inf
         self._reference: Session | None = None
         self._reference_s = inf
         self._paced_at, self._paced = -inf, 1.0
@@ -107,21 +111,28 @@ class Evaluator:
         return self._compare() if verdict.ok else verdict
 
     def _time_at_pace(self, session: Session) -> Evaluation:
-        """Take slices until the pace held through one."""
+        """Take slices until the pace held through one; a glance is enough where a candidate is out of the question."""
         paces = [self._last_pace()]
-        for _ in range(ATTEMPTS):
-            timing = self._time(session, EVALUATION_S, warm=0)  # the checked call was the warm-up
+        for budget_s in (*self._glance, *[EVALUATION_S] * ATTEMPTS):
+            timing = self._time(session, budget_s, warm=0)  # the checked call was the warm-up
             if timing is None:
                 return Evaluation(verdict=session.verdict)
             if not (verdict := self._judge(timing)).ok:
                 return Evaluation(verdict=verdict, samples_s=timing.cpu_s)
+            if budget_s < EVALUATION_S and min(timing.cpu_s) < HOPELESS * self._best_s * paces[-1]:
+                continue
             paces.append(self._pace())
             if max(paces[-2:]) <= STEADY * min(paces[-2:]):
                 break
         pace = max(paces[-2:])
-        floor_s = self._spec.flops / (self._peak_gflops * 1e9)
-        cost_s = max(floor_s, min(timing.cpu_s) / (pace if pace > STEADY else 1.0))
+        cost_s = max(self._floor_s, min(timing.cpu_s) / (pace if pace > STEADY else 1.0))
+        self._best_s = min(self._best_s, cost_s)
         return Evaluation(verdict=OK, samples_s=timing.cpu_s, pace=pace, cost_s=cost_s)
+
+    @property
+    def _floor_s(self) -> float:
+        """Seconds of one call at the machine's peak."""
+        return self._spec.flops / (self._peak_gflops * 1e9)
 
     def _pace(self) -> float:
         """Return the reference's time just now over its best."""

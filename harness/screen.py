@@ -9,6 +9,7 @@ do not see as undefined are refused by the linker (``-z defs``).
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from harness.record import Verdict
 from harness.screen_c import Refused, screen_c, split_words
@@ -97,6 +98,27 @@ def _lexer(comment: str) -> re.Pattern[str]:
 _LEXERS = {comment: _lexer(comment) for comment in ("#", "//")}
 
 
+def _may_leave(mnemonic: str) -> bool:
+    """Return whether an instruction may go on elsewhere, or name an address."""
+    return mnemonic in _CALLS or mnemonic in _RISCV_BRANCHES or mnemonic.startswith(("j", "b.", "loop", "xbegin"))
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_plain(statement: str) -> bool:
+    """
+    Return whether a statement is an instruction that names no symbol and may stand anywhere, or nothing at all.
+
+    Nearly every line of a kernel is, and its neighbours in the search print the same lines again: remembering them
+    makes screening three times as fast.
+    """
+    word, rest = _STATEMENT.fullmatch(statement).groups()
+    low = word.lower()
+    named = rest.startswith((":", "=")) or '"' in rest or "@" in rest or "rip" in rest.lower()
+    if not word or word.startswith(".") or named:
+        return not (word or rest)
+    return not (low in _PREFIXES or low.startswith("rex") or low in _FORBIDDEN or _may_leave(low))
+
+
 def screen_assembly(text: str, *, comment: str = "#") -> Verdict | None:
     """
     Return why assembly text must not be built (SCREENED: the line, the thing, the remedy), or None.
@@ -139,7 +161,7 @@ class _AssemblyScreen:
             self._refuse_odd(bare, odd.group())
         for number, line in enumerate(bare.split("\n"), 1):
             for statement in line.split(";"):
-                if statement and not statement.isspace():
+                if not _is_plain(statement) and not statement.isspace():
                     self._statement(statement, number)
         for symbol, number in self._used.items():
             if symbol not in self._defined:
@@ -191,7 +213,7 @@ class _AssemblyScreen:
             raise Refused(number, f"the instruction {mnemonic}", _FORBIDDEN[mnemonic])
         if '"' in operands or "@" in operands:
             raise Refused(number, f"the operand {operands.strip()}", "use plain symbols that the text defines")
-        if mnemonic in _CALLS or mnemonic in _RISCV_BRANCHES or mnemonic.startswith(("j", "b.", "loop", "xbegin")):
+        if _may_leave(mnemonic):
             target = operands.rsplit(",", 1)[-1]
             if mnemonic not in _REGISTER_JUMPS and "[" not in target and "*" not in target:
                 self._use(target, number)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -111,33 +112,47 @@ class Toolchain:
                 results[key] = refused
             else:
                 missing[key] = kernel
-        for batch in _distinct_names(missing):
-            results.update(self._assemble_batch(batch, machine, trusted))
-        return results
+        files = list(_distinct_names(missing))
+        return {**results, **(self._assemble_files(files, machine, trusted) if files else {})}
 
-    def _assemble_batch(
-        self, batch: Mapping[str, KernelText], machine: Machine, trusted: bool
+    def _assemble_files(
+        self, files: Sequence[Mapping[str, KernelText]], machine: Machine, trusted: bool
     ) -> dict[str, Path | Verdict]:
-        """One file for all; where it fails, one each, so that the fault has a name."""
+        """Assemble in one guarded start; where that fails, one kernel at a time, so that the fault has a name."""
         with tempfile.TemporaryDirectory(prefix="opwright-asm-") as place:
             home = Path(place).resolve()
-            assemble = [self._zig, "clang", "-cc1as", "-triple", machine.triple, "-filetype", "obj"]
-            assemble += [*machine.assembler_flags, home / "kernels.s", "-o", home / "kernels.o"]
+            outputs = [home / f"kernels{index}.so" for index in range(len(files))]
             try:
-                text = "\n".join(_translated(kernel.text, machine) for kernel in batch.values())
-                (home / "kernels.s").write_text(text)
-                refused = self._run([assemble, self._link([home / "kernels.o"], home / "out.so")], home, trusted)
+                commands = [
+                    command
+                    for kernels, output in zip(files, outputs, strict=True)
+                    for command in self._assemble_file(list(kernels.values()), machine, output)
+                ]
+                refused = self._run(commands, home, trusted)
             except BadRequest as unknown:
                 refused = Verdict(outcome=Outcome.COMPILE, reason=str(unknown))
             if refused is None:
-                data = (home / "out.so").read_bytes()
-                return {key: self.store.put_artefact(data, ".so", key=key) for key in batch}
-        if len(batch) == 1:
-            return dict.fromkeys(batch, refused)
+                built: dict[str, Path | Verdict] = {}
+                for kernels, output in zip(files, outputs, strict=True):
+                    data = output.read_bytes()
+                    built.update((key, self.store.put_artefact(data, ".so", key=key)) for key in kernels)
+                return built
+        everything = [{key: kernel} for kernels in files for key, kernel in kernels.items()]
+        if len(everything) == 1:
+            return dict.fromkeys(everything[0], refused)
         results: dict[str, Path | Verdict] = {}
-        for key, kernel in batch.items():
-            results.update(self._assemble_batch({key: kernel}, machine, trusted))
+        for alone in everything:
+            results.update(self._assemble_files([alone], machine, trusted))
         return results
+
+    def _assemble_file(
+        self, kernels: Sequence[KernelText], machine: Machine, output: Path
+    ) -> list[list[str | Path]]:
+        """Write one source file and return the commands that make a shared object of it."""
+        source, made = output.with_suffix(".s"), output.with_suffix(".o")
+        source.write_text("\n".join(_translated(kernel.text, machine) for kernel in kernels))
+        assemble = [self._zig, "clang", "-cc1as", "-triple", machine.triple, "-filetype", "obj"]
+        return [[*assemble, *machine.assembler_flags, source, "-o", made], self._link([made], output)]
 
     def _link(self, objects: Sequence[Path], output: Path, may_import: bool = False) -> list[str | Path]:
         undefined = [] if may_import else ["-z", "defs"]
@@ -160,8 +175,9 @@ class Toolchain:
         return None
 
 
+@lru_cache(maxsize=4096)
 def kernel_key(kernel: KernelText, machine: Machine, toolchain: str) -> str:
-    """Return the build key of one kernel."""
+    """Return the build key of one kernel; kept, because every candidate that shares a kernel asks for it again."""
     return digest("kernel", toolchain, machine.to_json(), kernel.name, kernel.text)
 
 

@@ -155,22 +155,22 @@ class Tuner:
         moves = order.neighbour_moves(blocks["compute"], rng) if "compute" in blocks else []
         return rng.sample(moves, min(MOVES_TRIED, len(moves)))
 
-    def _loop(self, search: Search, evaluator: "Evaluator", evaluations: int, phase: str, until_s: float) -> None:
+    def _loop(self, search: Search, evaluator: Evaluator, evaluations: int, phase: str, until_s: float) -> None:
         while len(self._costs) < evaluations and self._elapsed() < until_s:
             candidate = search.ask()
             if candidate is None:
                 return
             if candidate not in self._costs:
-                self._costs[candidate] = self._evaluate(candidate, evaluator)
+                self._costs[candidate] = self._evaluate(candidate, evaluator, search)
                 self._report(phase)
             search.tell(candidate, self._costs[candidate])
 
-    def _evaluate(self, candidate: Candidate, evaluator: "Evaluator") -> float:
+    def _evaluate(self, candidate: Candidate, evaluator: Evaluator, search: Search) -> float:
         """Answer from the store, or build, check, time and record."""
         if (known := self._known.get(candidate.key)) is not None:
             return float(known.facts["cost_s"]) if known.verdict.ok else inf
         begin = time.monotonic()
-        built = self._build_ahead(candidate)
+        built = self._build_ahead(candidate, search)
         result = Evaluation(verdict=built) if isinstance(built, Verdict) else evaluator.evaluate(built)
         record = self._record("evaluation", candidate, result.verdict, result.samples_s)
         facts = {"tuning": self._tuning, "fingerprints": self._fingerprints, "cost_s": result.cost_s, "pace": result.pace}
@@ -178,15 +178,11 @@ class Tuner:
         self._bench.store.add(record)
         return result.cost_s
 
-    def _build_ahead(self, candidate: Candidate) -> NativeObject | Verdict:
-        """Build a candidate; when that needs new kernels, build those of its neighbours in the same batch."""
+    def _build_ahead(self, candidate: Candidate, search: Search) -> NativeObject | Verdict:
+        """Build a candidate; when that needs new kernels, build what the search may ask for next in the same batch."""
         batch = [candidate]
-        if candidate.moves:
-            before = replace(candidate, moves=candidate.moves[:-1])
-            batch += [replace(before, moves=(*before.moves, move)) for move in self._moves(before)]
-        elif not self._builder.has_kernels(candidate):
-            steps = self._space_of_tunables.neighbours(candidate)
-            batch += [near for _, near in steps if not self._builder.has_kernels(near)]
+        if not self._builder.has_kernels(candidate):
+            batch += [near for near in search.ahead() if near != candidate and not self._builder.has_kernels(near)]
         return self._builder.build(batch)[0]
 
     # The end

@@ -1,8 +1,13 @@
 """Every tuned operator computes what numpy computes."""
 
-from harness.case import Case
-from harness.compare import Tuned
-from harness.verify import Verification
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.case import Case
+    from harness.compare import Tuned
+    from harness.verify import Verification
 
 
 def test_conformance(case: Case, tuned: Tuned, verification: Verification):

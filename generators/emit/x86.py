@@ -3,8 +3,9 @@ Kernel script for x86-64: AVX-512 and AVX2 pack and compute kernels for fp32 GEM
 
 A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
 stdout. Parameters: vector_bits (512: AVX-512, 256: AVX2), mr, nr, unroll, prefetch_a, prefetch_b (k-steps ahead,
-0 = off), prefetch_c (0 or 1), roles (what to print). The micro-tile is MR rows by NR columns of row-major C: NR/lanes vector loads of B and MR
-broadcasts of A feed MR*NR/lanes FMAs a k-step (the outer-product micro-kernel of BLIS, Van Zee and van de Geijn 2015).
+0 = off), prefetch_c (0 or 1), roles (what to print). The micro-tile is MR rows by NR columns of row-major C: NR/lanes
+vector loads of B and MR broadcasts of A feed MR*NR/lanes FMAs a k-step (the outer-product micro-kernel of BLIS, Van Zee
+and van de Geijn 2015).
 """
 
 import json
@@ -60,11 +61,8 @@ class Machine:
         """Make a mask of the first `count` lanes (a 32-bit register, clobbered; at least 0)."""
         if self.wide:
             return [f"mov eax, {0xFFFF}", f"bzhi eax, eax, {count}", f"kmovw k{mask}, eax"]
-        return [
-            f"vmovd xmm{mask}, {count}",
-            f"vpbroadcastd ymm{mask}, xmm{mask}",
-            f"vpcmpgtd ymm{mask}, ymm{mask}, ymmword ptr [rip + {label}]",
-        ]
+        lanes = [f"vmovd xmm{mask}, {count}", f"vpbroadcastd ymm{mask}, xmm{mask}"]
+        return [*lanes, f"vpcmpgtd ymm{mask}, ymm{mask}, ymmword ptr [rip + {label}]"]
 
 
 class Text:
@@ -72,8 +70,8 @@ class Text:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lines = [".intel_syntax noprefix", ".text", ".p2align 6", f".globl {name}", f".type {name}, @function"]
-        self.lines.append(f"{name}:")
+        head = [".intel_syntax noprefix", ".text", ".p2align 6", f".globl {name}", f".type {name}, @function"]
+        self.lines = [*head, f"{name}:"]
 
     def __call__(self, *instructions: str) -> None:
         self.lines += [f"    {line}" for line in instructions]
@@ -115,6 +113,7 @@ class Compute:
         self.prefetch_b = 0 if direct_b else parameters.get("prefetch_b", 0)
         self.prefetch_c = parameters.get("prefetch_c", 0)
         self.direct_a, self.direct_b = direct_a, direct_b
+        self.bases = self.BASES[: -(-self.mr // 3)] if direct_a else ()
         self.first_b = self.mr * self.nv
         self.first_a = self.first_b + self.nv
         self.spare = self.machine.registers - self.first_a
@@ -150,8 +149,7 @@ class Compute:
         """One k-step: load NV vectors of B, broadcast each of MR elements of A, multiply and add."""
         machine, code = self.machine, []
         offset = 0 if self.direct_b else 4 * step * self.nr
-        for j in range(self.nv):
-            code.append(machine.load(self.first_b + j, f"rdx + {offset + machine.bytes * j}"))
+        code += [machine.load(self.first_b + j, f"rdx + {offset + machine.bytes * j}") for j in range(self.nv)]
         if self.direct_b:
             code.append("add rdx, r13")
         ahead = self.prefetches(step) if prefetch else []
@@ -165,20 +163,12 @@ class Compute:
 
     def advance(self, steps: int) -> list[str]:
         """Move the panel pointers on."""
-        code = []
-        if self.direct_a:
-            code += [f"add {base}, {4 * steps}" for base in self.BASES[: -(-self.mr // 3)]]
-        else:
-            code.append(f"add rsi, {4 * steps * self.mr}")
-        if not self.direct_b:
-            code.append(f"add rdx, {4 * steps * self.nr}")
-        return code
+        rows = [f"add {base}, {4 * steps}" for base in self.bases] or [f"add rsi, {4 * steps * self.mr}"]
+        return rows if self.direct_b else [*rows, f"add rdx, {4 * steps * self.nr}"]
 
     def saved(self) -> list[str]:
         """Callee-saved registers that this variant uses."""
-        bases = self.BASES[: -(-self.mr // 3)] if self.direct_a else ()
-        used = [name for name in ("rbx", "rbp") if name in bases]
-        return used + (["r12"] if self.direct_a else []) + (["r13"] if self.direct_b else [])
+        return [name for name in ("rbx", "rbp") if name in self.bases] + (["r12"] if self.direct_a else []) + (["r13"] if self.direct_b else [])
 
     def emit(self) -> str:
         """Print the whole kernel."""
@@ -190,8 +180,7 @@ class Compute:
                 text(*(f"prefetcht0 byte ptr [r9 + {at}]" for at in range(0, 4 * self.nr, LINE)), "lea r9, [r9 + 4*rax]")
         if self.direct_a:
             text(f"mov r12, qword ptr [r8 + {LDA}]", "shl r12, 2")
-            bases = self.BASES[: -(-self.mr // 3)]
-            for before, base in pairwise(bases):
+            for before, base in pairwise(self.bases):
                 text(f"lea {base}, [{before} + 2*r12]", f"add {base}, r12")
         if self.direct_b:
             text(f"mov r13, qword ptr [r8 + {LDB}]", "shl r13, 2")
@@ -287,6 +276,10 @@ class Pack:
         self.vectors = -(-width // self.machine.lanes)
         self.last = width % self.machine.lanes
 
+    def emit(self) -> str:
+        """Print the kernel that the source's layout asks for."""
+        return self.emit_transpose() if self.role in ("pack_a", "pack_b_trans") else self.emit_copy()
+
     def emit_copy(self) -> str:
         """Source rows lie along the panel (B, or A transposed): copy `width` elements a k-step."""
         text, machine = self.text, self.machine
@@ -316,17 +309,13 @@ class Pack:
             text(*(f"prefetcht0 byte ptr [rdx + 2*r10 + {at}]" for at in range(0, 4 * self.width, LINE)))
         text(*(machine.load(j, f"rdx + {machine.bytes * j}", load_masks[j]) for j in range(self.vectors)))
         text(*(machine.store(j, f"r8 + {machine.bytes * j}", store_masks[j]) for j in range(self.vectors)))
-        text("add rdx, rcx", f"add r8, {4 * self.width}", "dec rdi", f"jnz {text.local(tag)}")
-        text(f"jmp {text.local('done')}")
+        text("add rdx, rcx", f"add r8, {4 * self.width}", "dec rdi", f"jnz {text.local(tag)}", f"jmp {text.local('done')}")
 
     def emit_transpose(self) -> str:
         """Source rows lie along k (A, or B transposed): transpose squares of lanes x lanes in registers."""
         text, machine = self.text, self.machine
-        lanes = machine.lanes
-        mask = 1 if machine.wide else None
+        lanes, mask = machine.lanes, 1 if machine.wide else 8
         text("shl rcx, 2", f"cmp rsi, {self.width}", f"jne {text.local('scalar')}")
-        if machine.wide and self.last:
-            text(f"mov eax, {(1 << self.last) - 1}", "kmovw k1, eax")
         text.label("square")
         text(f"cmp rdi, {lanes}", f"jl {text.local('scalar')}", "mov r9, rdx")
         for group in range(self.vectors):
@@ -334,16 +323,12 @@ class Pack:
             for i in range(lanes):
                 text(*([machine.load(i, "r9"), "add r9, rcx"] if i < rows else [machine.zero(i)]))
             text(*(transpose_512() if machine.wide else transpose_256()))
+            if rows < lanes:
+                text(f"mov r10d, {rows}", *machine.mask(mask, "r10d", text.local("lane")))
             for q in range(lanes):
                 at = f"r8 + {4 * (q * self.width + lanes * group)}"
-                if rows == lanes:
-                    text(machine.store(q, at))
-                elif machine.wide:
-                    text(machine.store(q, at, mask))
-                else:
-                    text(*narrow_store(q, at, rows))
-        text(f"add rdx, {machine.bytes}", f"add r8, {machine.bytes * self.width}", f"sub rdi, {lanes}")
-        text(f"jmp {text.local('square')}")
+                text(machine.store(q, at, mask if rows < lanes else None))
+        text(f"add rdx, {machine.bytes}", f"add r8, {machine.bytes * self.width}", f"sub rdi, {lanes}", f"jmp {text.local('square')}")
         self.scalar_loop()
         text("vzeroupper", "ret")
         return text.finish(machine)
@@ -362,20 +347,6 @@ class Pack:
         text.label("done")
 
 
-def narrow_store(index: int, at: str, count: int) -> list[str]:
-    """Store the first `count` (1 to 7) lanes of a ymm register."""
-    code, done = [], 0
-    if count >= 4:
-        code, done = [f"vmovups xmmword ptr [{at}], xmm{index}", f"vextractf128 xmm{index}, ymm{index}, 1"], 4
-    if count - done >= 2:
-        code += [f"vmovlps qword ptr [{at} + {4 * done}], xmm{index}"]
-        if count - done == 3:
-            code += [f"vextractps dword ptr [{at} + {4 * (done + 2)}], xmm{index}, 2"]
-    elif count - done == 1:
-        code += [f"vmovss dword ptr [{at} + {4 * done}], xmm{index}"]
-    return code
-
-
 def transpose_512() -> list[str]:
     """Transpose zmm0-zmm15 (16 x 16 floats) through zmm16-zmm31: 64 shuffles."""
     code = []
@@ -385,10 +356,8 @@ def transpose_512() -> list[str]:
         for half in (0, 1):
             low, high = 16 + i + half, 18 + i + half
             code += [f"vunpcklpd zmm{i + 2 * half}, zmm{low}, zmm{high}", f"vunpckhpd zmm{i + 2 * half + 1}, zmm{low}, zmm{high}"]
-    for i in range(4):
-        for half in (0, 8):
-            low, high = half + i, half + i + 4
-            code += [f"vshuff32x4 zmm{16 + low}, zmm{low}, zmm{high}, 0x88", f"vshuff32x4 zmm{16 + high}, zmm{low}, zmm{high}, 0xdd"]
+    for low in (0, 1, 2, 3, 8, 9, 10, 11):
+        code += [f"vshuff32x4 zmm{16 + low}, zmm{low}, zmm{low + 4}, 0x88", f"vshuff32x4 zmm{20 + low}, zmm{low}, zmm{low + 4}, 0xdd"]
     for i in range(8):
         low, high = 16 + i, 24 + i
         code += [f"vshuff32x4 zmm{i}, zmm{low}, zmm{high}, 0x88", f"vshuff32x4 zmm{i + 8}, zmm{low}, zmm{high}, 0xdd"]
@@ -409,25 +378,19 @@ def transpose_256() -> list[str]:
     return code + [f"vmovaps ymm{i}, ymm{8 + i}" for i in range(8)]
 
 
-def kernel(role: str, name: str, signature: str, isa: str, text: str) -> dict:
-    """One entry of a kernel set."""
-    return {"name": name, "role": role, "signature": signature, "needs": [isa], "text": text}
-
-
 def kernel_set(parameters: dict) -> list[dict]:
     """Print the kernels of one parameter set: those of the wanted roles."""
     kernels, bits = [], parameters["vector_bits"]
     for role in parameters["roles"]:
         if role.startswith("compute"):
             where = role.removeprefix("compute").removeprefix("_direct_")
-            compute = Compute(parameters, "a" in where, "b" in where)
-            kernels.append(kernel(role, compute.text.name, "opw_compute", compute.machine.isa, compute.emit()))
+            printed, signature = Compute(parameters, "a" in where, "b" in where), "opw_compute"
         elif role in ("pack_a", "pack_a_trans", "pack_b", "pack_b_trans"):
-            pack = Pack(bits, role, parameters["mr"] if role.startswith("pack_a") else parameters["nr"])
-            text = pack.emit_transpose() if role in ("pack_a", "pack_b_trans") else pack.emit_copy()
-            kernels.append(kernel(role, pack.text.name, "opw_pack", pack.machine.isa, text))
+            printed, signature = Pack(bits, role, parameters["mr" if role.startswith("pack_a") else "nr"]), "opw_pack"
         else:
             raise ValueError(f"role {role}: this script prints compute and pack kernels")
+        entry = {"name": printed.text.name, "role": role, "signature": signature, "needs": [printed.machine.isa]}
+        kernels.append({**entry, "text": printed.emit()})
     return kernels
 
 

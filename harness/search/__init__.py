@@ -71,6 +71,9 @@ class Search(Protocol):
     def best(self) -> tuple[Candidate, float] | None:
         """Return the cheapest candidate told so far and its cost in seconds; None before the first success."""
 
+    def ahead(self) -> Sequence[Candidate]:
+        """Return candidates that may be asked soon: what has to be built for them can be built in one batch."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -5,6 +5,7 @@ First-improvement hill climbing; the neighbours are tried in the order of what t
 a little chance. A climb that ends is kicked: a few tunables of the best candidate are redrawn and it starts again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.kernel import Candidate
@@ -44,6 +45,7 @@ class Local(Walk):
         super().__init__(space, seed, policy)
         self.constants = constants or Constants()
         self.history = Statistics()
+        self._home: Candidate | None = None
 
     def steps(self) -> Questions[None]:
         """Measure the starts, climb, kick."""
@@ -51,6 +53,7 @@ class Local(Walk):
             yield from self.measure(candidate)
         home = self.cheapest(self.costs) or self.unseen()
         while home:
+            self._home = None
             yield from self.measure(home)
             yield from self._climb(home)
             home = self._kicked() or self.unseen()
@@ -60,7 +63,12 @@ class Local(Walk):
         while better := (yield from self._better(home)):
             home = better
 
+    def ahead(self) -> Sequence[Candidate]:
+        """Return the neighbours of the place where the climb is; of a start or a kick, its own."""
+        return self.unknown_around([self._home or self._pending])
+
     def _better(self, home: Candidate) -> Questions[Candidate | None]:
+        self._home = home
         for action, neighbour in self._ordered_neighbours(home):
             if neighbour not in self.costs:
                 yield from self.measure(neighbour)

@@ -8,6 +8,7 @@ widening); a node's value mixes the best of its subtree with the mean; and when 
 the best candidate is measured systematically (polish).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp, inf, log, sqrt
 
@@ -90,6 +91,10 @@ class TreeSearch(Walk):
             if stalled >= STALL:
                 yield from self._polish()
                 stalled = 0
+
+    def ahead(self) -> Sequence[Candidate]:
+        """Return the neighbours of the best candidate, which the polish asks for, and those of the new node."""
+        return self.unknown_around([self._best, self._pending])
 
     def _select(self) -> Node:
         """Descend from the root by UCB to the node that shall get another child."""

@@ -57,6 +57,15 @@ class Walk(ABC):
         """Return the cheapest candidate told so far and its cost."""
         return None if self.cost(self._best) == inf else (self._best, self.costs[self._best])
 
+    def ahead(self) -> Sequence[Candidate]:
+        """Return nothing: where the next question is a matter of chance, no batch can be prepared."""
+        return ()
+
+    def unknown_around(self, homes: Iterable[Candidate | None]) -> Sequence[Candidate]:
+        """Return the neighbours of some candidates, as far as nothing was told of them."""
+        near = dict.fromkeys(step for home in homes if home for _, step in self.neighbours(home))
+        return [candidate for candidate in near if candidate not in self.costs]
+
     def cost(self, candidate: Candidate | None) -> float:
         """Return what was told of a candidate, infinity where nothing was."""
         return self.costs.get(candidate, inf)

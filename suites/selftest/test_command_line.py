@@ -50,6 +50,31 @@ def test_collecting_starts_nothing(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_asking_for_a_target_imports_neither_tuner_nor_selftests(tmp_path):
+    words = ["suites/", "--collect-only", "-q", "-k", "host"]
+    script = f"import pytest, sys; pytest.main({words}); print(sorted(set(sys.modules) & {{'harness.tune', 'sqlite3'}}))"
+    _, environment = command(store=tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert "test_throughput[host-sgemm-512x512x512]" in done.stdout
+    assert "selftest" not in done.stdout
+    assert "[]" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [["-k", "host and selftest"], ["-k", "test_stats"], ["suites/selftest/test_expert_kernels.py", "-k", "host"]])
+def test_selftests_are_collected_for_those_who_mention_them(tmp_path, options):
+    path = [] if any("/" in option for option in options) else ["suites/"]
+    _, environment = command(store=tmp_path)
+    words = [sys.executable, "-m", "pytest", *path, *options, "--collect-only", "-q", "-p", "no:xdist"]
+
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert "suites/selftest/test_" in done.stdout
+
+
 def test_bare_collection_is_smoke_on_this_machine(tmp_path):
     done = run("--collect-only", "-q", store=tmp_path)
     cases = [line.split("[")[1] for line in done.stdout.splitlines() if "[" in line]
