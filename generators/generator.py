@@ -47,18 +47,21 @@ class Expert:
         return digest([(path.name, path.read_text()) for path in files if path.is_file()])
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
-        """Return the checked-in sketches of the spec's operator."""
-        self._emitter(target)
-        names = sketch_names(spec.operator)
+        """Return the checked-in sketches that serve the spec on the target, and have a kernel script for it."""
+        names = sketch_names(target, spec)
         if not names:
             raise AuthorError(
-                f"the expert has no sketch for {spec.operator}; add generators/sketches/{spec.operator}_*"
+                f"the expert has no sketch for {spec.slug} on {target.name}; add generators/sketches/{spec.operator}_*"
             )
-        return [load_sketch(name, target, spec) for name in names]
+        served = [name for name in names if self._emitter(target, name)]
+        if not served:
+            known = ", ".join(sorted({emitter["isa"] for emitter in emitters().values()}))
+            raise TargetUnavailable(f"{target.name}: the expert writes no {target.isa} kernels for {spec.slug}; it knows {known}")
+        return [load_sketch(name, target, spec) for name in served]
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:
-        """Return the checked-in kernel script of the target's instruction set."""
-        return (GENERATORS / "emit" / f"{self._emitter(target)}.py").read_text()
+        """Return the checked-in kernel script for a sketch and the target's instruction set."""
+        return (GENERATORS / "emit" / f"{self._emitter(target, sketch.name)}.py").read_text()
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
         """Return the analytical model's points, best guess first."""
@@ -68,13 +71,18 @@ class Expert:
         """Return nothing: the expert costs nothing to ask."""
         return {}
 
-    def _emitter(self, target: Target) -> str:
-        """Return the name of the kernel script for the target's instruction set."""
-        scripts = {emitter["isa"]: name for name, emitter in discover(generators.emit, "EMITTER").items()}
-        if target.isa not in scripts:
-            known = ", ".join(sorted(scripts))
-            raise TargetUnavailable(f"{target.name}: the expert writes no {target.isa} kernels yet; it knows {known}")
-        return scripts[target.isa]
+    def _emitter(self, target: Target, sketch: str) -> str | None:
+        """Return the name of the script that names the sketch, else of the one for all that no script names."""
+        own = {name: entry for name, entry in emitters().items() if entry["isa"] == target.isa}
+        named = [name for name, entry in own.items() if sketch in entry.get("sketches", ())]
+        if any(sketch in entry.get("sketches", ()) for entry in emitters().values()):
+            return named[0] if named else None
+        return next((name for name, entry in own.items() if "sketches" not in entry), None)
+
+
+def emitters() -> dict[str, dict[str, Any]]:
+    """Map kernel scripts to their ``EMITTER``: the ``isa`` it is for and, where it is not for all, the ``sketches``."""
+    return discover(generators.emit, "EMITTER")
 
 
 def author(

@@ -262,7 +262,7 @@ def feedback(attempt: Attempt, spec: OperatorSpec, target: Target) -> str:
 
 def few_shot(target: Target) -> str:
     """Return the expert's script for another instruction set as an example, or a sentence that there is none."""
-    scripts = {entry["isa"]: name for name, entry in discover(generators.emit, "EMITTER").items()}
+    scripts = {entry["isa"]: name for name, entry in discover(generators.emit, "EMITTER").items() if "sketches" not in entry}
     others = sorted(isa for isa in scripts if isa != target.isa)
     if not others:
         return "There is no example of a script for another instruction set."

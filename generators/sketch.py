@@ -3,6 +3,11 @@ Read a sketch (C text and its declared tunables) and resolve it for one target a
 
 `generators/sketches/X.c` and `X.toml` belong together; generators/CONTRACT.md describes both.
 Formulas see the target's hardware factors, the spec's dims and the sketch's own names.
+
+Checked-in sketches may also declare `when`, a formula that says which specs and targets they serve, and `parameters`:
+numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel script is given beside the kernel tunables and
+the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
+``scalar_0``, ``scalar_1``.
 """
 
 import tomllib
@@ -10,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.dtype import DType
 from harness.errors import BadRequest
 from harness.formula import evaluate
 from harness.kernel import Sketch, Tunable, TunableKind
@@ -19,9 +25,13 @@ from harness.target import Target
 SKETCHES = Path(__file__).parent / "sketches"
 
 
-def sketch_names(operator: str) -> list[str]:
-    """Return the names of the expert's sketches for an operator, in name order."""
-    return sorted(path.stem for path in SKETCHES.glob("*.toml") if _declaration(path)["operator"] == operator)
+def sketch_names(target: Target, spec: OperatorSpec) -> list[str]:
+    """Return the names of the expert's sketches that serve a spec on a target, in name order."""
+    return sorted(path.stem for path in SKETCHES.glob("*.toml") if _serves(_declaration(path), target, spec))
+
+
+def _serves(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> bool:
+    return declared["operator"] == spec.operator and bool(evaluate(declared.get("when", "1"), _names(declared, target, spec)))
 
 
 def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
@@ -32,9 +42,9 @@ def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
 
 def resolve(name: str, source: str, declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> Sketch:
     """Turn a declaration into a `Sketch`; raise `BadRequest` that names the tunable whose formula is wrong."""
-    names: dict[str, float] = {**target.factors, **spec.dims()}
-    for key, formula in declared.get("names", {}).items():
-        names[key] = evaluate(formula, names)
+    names = _names(declared, target, spec)
+    kinds = {"dtype": spec.dtype.value, "out": output_dtype(spec).value}
+    parameters = {key: kinds.get(key) or int(names[key]) for key in declared.get("parameters", ())}
     has = {entry["name"]: bool(evaluate(entry.get("when", "1"), names)) for entry in declared["tunable"]}
     names |= {tunable: 0 for tunable, present in has.items() if not present}
     return Sketch(
@@ -47,7 +57,24 @@ def resolve(name: str, source: str, declared: Mapping[str, Any], target: Target,
         dims=tuple(spec.dims()),
         constraints=tuple(declared.get("constraints", ())),
         names=names,
+        parameters=parameters,
     )
+
+
+def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> dict[str, float]:
+    """Return what formulas see of target, spec and declaration."""
+    names: dict[str, float] = {**target.factors, **spec.dims()}
+    names |= {f"scalar_{index}": value for index, value in enumerate(spec.scalars())}
+    for dtype in DType:
+        names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(output_dtype(spec) is dtype)}
+    for key, formula in declared.get("names", {}).items():
+        names[key] = evaluate(formula, names)
+    return names
+
+
+def output_dtype(spec: OperatorSpec) -> DType:
+    """Return the dtype of the operand that is computed."""
+    return next(operand.dtype for operand in spec.operands() if operand.mode != "in")
 
 
 def _declaration(path: Path) -> dict[str, Any]:

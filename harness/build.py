@@ -63,7 +63,7 @@ class Builder:
         values = dict(candidate.values)
         chosen = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.KERNEL)}
         fixed = {"vector_bits": self._target.vector_bits.value, "features": list(self._target.features)}
-        return {**fixed, **chosen, "roles": list(self._sketch.roles_of(values))}
+        return {**fixed, **self._sketch.parameters, **chosen, "roles": list(self._sketch.roles_of(values))}
 
     def _printed(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, KernelSet | Verdict]]:
         sets = self._script.kernels([self.parameters(candidate) for candidate in candidates])
@@ -126,10 +126,12 @@ class Builder:
 
 
 def names_header(dims: Sequence[str], sketch: Sketch | None = None, settings: Mapping[str, int] | None = None) -> str:
-    """Return opw_names.h: the positions of dims, tunables and kernel roles, and the sketch tunables' values."""
+    """Return opw_names.h: the positions of dims, tunables and kernel roles, the values of parameters and sketch tunables."""
     lines = [f"#define OPW_DIM_{name.upper()} {index}" for index, name in enumerate(dims)]
     if sketch:
         lines += [f"#define OPW_{tunable.name.upper()} {index}" for index, tunable in enumerate(sketch.tunables)]
         lines += [f"#define OPW_KERNEL_{role.upper()} {index}" for index, role in enumerate(sketch.roles)]
+        numbers = {name: value for name, value in sketch.parameters.items() if isinstance(value, int)}
+        lines += [f"#define OPW_FIXED_{name.upper()} {value}" for name, value in numbers.items()]
     lines += [f"#define OPW_SET_{name.upper()} {value}" for name, value in (settings or {}).items()]
     return "\n".join(lines) + "\n"

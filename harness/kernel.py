@@ -60,6 +60,8 @@ class Sketch:
     """Formulas over tunables, hardware factors and dims; all must hold."""
     names: Mapping[str, float] = field(default_factory=dict)
     """Hardware factors and dims that the constraints may mention."""
+    parameters: Mapping[str, int | str] = field(default_factory=dict)
+    """What is fixed for the case, for kernel script and C text: sizes of a specialised kernel, ``dtype``."""
 
     def roles_of(self, values: Mapping[str, int]) -> tuple[str, ...]:
         """Return the roles that a candidate with these values calls."""

@@ -17,19 +17,18 @@ from statistics import quantiles
 import numpy as np
 
 from harness import order
-from harness.build import Builder
 from harness.case import Case
 from harness.errors import BadRequest, HarnessError
 from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
-from harness.kernel import Author, Candidate, Move, Tunable
+from harness.kernel import Author, Candidate, Move
 from harness.measure import interleave
 from harness.record import Record, Verdict
+from harness.repertoire import Repertoire
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Worker
-from harness.search import Policy, Search, search_factory
-from harness.search.space import SketchSpace
+from harness.search import Policy, Search, Space, search_factory
 from harness.store import tuning_key
 from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
@@ -84,17 +83,13 @@ class Tuner:
         self._seed, self._policy, self._progress = seed, policy, progress
         self._search_name = search
         self._target = bench.target(case.target)
-        self._sketch = author.sketches(self._target, case.spec)[0]
-        script = author.kernel_script(self._target, self._sketch)
-        self._builder = Builder(
-            self._target, self._sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted
-        )
+        self._repertoire = Repertoire(bench, self._target, case.spec, author)
         self._identity = bench.identity(case, author)
         self._fingerprints = bench.fingerprints(author, self._target)
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
-        self._space_of_tunables = self._space()
+        self._space_of_tunables = self._repertoire.space()
         self._begin = time.monotonic()
 
     def run(self) -> Record:
@@ -108,11 +103,11 @@ class Tuner:
                 seed=self._seed,
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
-            self._builder.build(self._space_of_tunables.starts)
+            self._repertoire.build(self._space_of_tunables.starts)
             search = self._search(self._space_of_tunables)
             self._loop(search, evaluator, self._budget.evaluations - orders, "tunables", self._budget.seconds * 0.65)
             if search.best:
-                climb = search_factory("local")(self._order_space(search.best[0]), self._seed)
+                climb = search_factory("local")(self._repertoire.orders(search.best[0], self._moves), self._seed)
                 climb.tell(*search.best)
                 self._loop(climb, evaluator, self._budget.evaluations, "order", self._budget.seconds * 0.8)
             evaluator.close()
@@ -121,30 +116,13 @@ class Tuner:
 
     # Asking and telling
 
-    def _search(self, space: SketchSpace) -> Search:
+    def _search(self, space: Space) -> Search:
         factory = search_factory(self._search_name) if self._search_name else search_factory()
         return factory(space, self._seed, self._policy)
 
-    def _space(self) -> SketchSpace:
-        guesses = self._author.start_points(self._target, self._case.spec, self._sketch)
-        return SketchSpace(
-            sketch=self._sketch.name,
-            tunables=self._sketch.tunables,
-            legal=self._sketch.legality(),
-            guesses=tuple(guesses),
-        )
-
-    def _order_space(self, best: Candidate) -> SketchSpace:
-        """The best point's instruction orders: every tunable fixed, moves as the only actions."""
-        values = dict(best.values)
-        fixed = tuple(_fixed(tunable, values[tunable.name]) for tunable in self._sketch.tunables)
-        return SketchSpace(
-            sketch=self._sketch.name, tunables=fixed, legal=lambda _: True, guesses=(values,), moves=self._moves
-        )
-
     def _moves(self, candidate: Candidate) -> Sequence[Move]:
         """A handful of promising moves in the main loop, the same for the same candidate and seed."""
-        kernels = self._builder.texts(candidate)
+        kernels = self._repertoire.texts(candidate)
         if isinstance(kernels, Verdict) or "compute" not in kernels:
             return ()
         try:
@@ -181,9 +159,9 @@ class Tuner:
     def _build_ahead(self, candidate: Candidate, search: Search) -> NativeObject | Verdict:
         """Build a candidate; when that needs new kernels, build what the search may ask for next in the same batch."""
         batch = [candidate]
-        if not self._builder.has_kernels(candidate):
-            batch += [near for near in search.ahead() if near != candidate and not self._builder.has_kernels(near)]
-        return self._builder.build(batch)[0]
+        if not self._repertoire.has_kernels(candidate):
+            batch += [near for near in search.ahead() if near != candidate and not self._repertoire.has_kernels(near)]
+        return self._repertoire.build(batch)[0]
 
     # The end
 
@@ -208,7 +186,7 @@ class Tuner:
             return ranking
         leaders = ranking[:LEADERS]
         self._report("race")
-        objects = self._builder.build(leaders)
+        objects = self._repertoire.build(leaders)
         sessions = {c.key: worker.open(item, arena) for c, item in zip(leaders, objects, strict=True)}
         rounds = max(3, min(RACE_ROUNDS, int(0.1 * self._budget.seconds / (4 * self._costs[leaders[0]] * 2))))
         try:
@@ -224,7 +202,7 @@ class Tuner:
         """Verify and measure in fresh processes; the first leader that holds is the winner."""
         for candidate in leaders:
             self._report("verify")
-            item = self._builder.build([candidate])[0]
+            item = self._repertoire.build([candidate])[0]
             if isinstance(item, Verdict):
                 continue
             with self._bench.worker(self._target) as worker:
@@ -292,7 +270,3 @@ class Tuner:
                 left_s=left_s,
             )
         )
-
-
-def _fixed(tunable: Tunable, value: int) -> Tunable:
-    return replace(tunable, values=(value,), start=value)

@@ -32,8 +32,6 @@ class GemmSpec:
     One GEMM of one size.
 
     ``trans_a`` says that A is stored as k x m, ``trans_b`` that B is stored as n x k.
-    ``dtype`` is that of A and B; ``acc`` that of the sums and ``out`` that of C, where they are not the usual ones
-    (fp32 sums for fp16 and bf16, int32 sums and results for int8); a usual one given is kept as None.
     ``lda``, ``ldb``, ``ldc`` are elements between stored rows; 0 means tight, and a tight one given is kept as 0,
     so that equal computations compare equal; `row_a`, `row_b`, `row_c` give the numbers.
     """
@@ -44,6 +42,7 @@ class GemmSpec:
     n: int
     k: int
     dtype: DType = DType.F32
+    """Of A and B."""
     trans_a: bool = False
     trans_b: bool = False
     alpha: float = 1.0
@@ -52,7 +51,9 @@ class GemmSpec:
     ldb: int = 0
     ldc: int = 0
     acc: DType | None = None
+    """Of the sums; None, and a usual one given becomes None: fp32 for fp16 and bf16, int32 for int8."""
     out: DType | None = None
+    """Of C; None, and a usual one given becomes None: that of A and B, int32 for int8."""
 
     def __post_init__(self) -> None:
         require_dtypes("GEMM", self.dtype, self.acc, self.out)

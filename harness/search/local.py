@@ -29,7 +29,7 @@ class Constants:
     """
 
     starts: int = 3
-    """Starts measured before the climb begins."""
+    """Starts measured before the climb begins; of several sketches, two each."""
     chance: float = 0.01
     """Standard deviation of what is added to an expected gain before neighbours are ordered."""
     kick: tuple[int, ...] = (1, 2)
@@ -49,7 +49,9 @@ class Local(Walk):
 
     def steps(self) -> Questions[None]:
         """Measure the starts, climb, kick."""
-        for candidate in self.space.starts[: self.constants.starts]:
+        starts = self.space.starts
+        sketches = len({candidate.sketch for candidate in starts})
+        for candidate in starts[: max(self.constants.starts, 2 * sketches if sketches > 1 else 0)]:
             yield from self.measure(candidate)
         home = self.cheapest(self.costs) or self.unseen()
         while home:

@@ -1,0 +1,76 @@
+"""
+Repertoire: every sketch an author offers for a case, with what builds its candidates; to a search they are one space.
+
+Which sketch serves (packed, streaming, specialised to the size) is a choice of the search like any other: each offers
+its best guess as a start, and ``sketch=NAME`` is an action.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from harness.build import Builder
+from harness.kernel import Author, Candidate, Move
+from harness.operator import OperatorSpec
+from harness.record import Verdict
+from harness.runners.native import NativeObject
+from harness.script import KernelSet
+from harness.search import Space
+from harness.search.space import SketchSpace, join
+from harness.target import Target
+from harness.workbench import Workbench
+
+
+class Repertoire:
+    """The sketches of one case and their builders."""
+
+    def __init__(self, bench: Workbench, target: Target, spec: OperatorSpec, author: Author) -> None:
+        self._sketches = {sketch.name: sketch for sketch in author.sketches(target, spec)}
+        self._guesses = {name: author.start_points(target, spec, one) for name, one in self._sketches.items()}
+        self._builders = {
+            name: Builder(
+                target,
+                sketch,
+                author.kernel_script(target, sketch),
+                bench.toolchain,
+                bench.sandbox,
+                trusted=author.trusted,
+            )
+            for name, sketch in self._sketches.items()
+        }
+
+    def space(self) -> Space:
+        """Return the tunables of every sketch, as one space."""
+        return join(
+            [
+                SketchSpace(
+                    sketch=name,
+                    tunables=sketch.tunables,
+                    legal=sketch.legality(),
+                    guesses=tuple(self._guesses[name]),
+                )
+                for name, sketch in self._sketches.items()
+            ]
+        )
+
+    def orders(self, best: Candidate, moves: Callable[[Candidate], Sequence[Move]]) -> SketchSpace:
+        """Return the instruction orders of one point: every tunable fixed, moves as the only actions."""
+        values = dict(best.values)
+        tunables = self._sketches[best.sketch].tunables
+        fixed = tuple(replace(one, values=(values[one.name],), start=values[one.name]) for one in tunables)
+        return SketchSpace(sketch=best.sketch, tunables=fixed, legal=lambda _: True, guesses=(values,), moves=moves)
+
+    def build(self, candidates: Sequence[Candidate]) -> list[NativeObject | Verdict]:
+        """Return for each candidate its object, or the verdict that there is none; one batch a sketch."""
+        built: dict[Candidate, NativeObject | Verdict] = {}
+        for name, builder in self._builders.items():
+            own = [candidate for candidate in candidates if candidate.sketch == name]
+            built.update(zip(own, builder.build(own), strict=True))
+        return [built[candidate] for candidate in candidates]
+
+    def has_kernels(self, candidate: Candidate) -> bool:
+        """Return whether a candidate needs no new kernel to be built."""
+        return self._builders[candidate.sketch].has_kernels(candidate)
+
+    def texts(self, candidate: Candidate) -> KernelSet | Verdict:
+        """Return a candidate's kernels by role, with its moves applied."""
+        return self._builders[candidate.sketch].texts(candidate)
