@@ -89,7 +89,7 @@ class Tuner:
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
-        self._space_of_tunables = self._repertoire.space()
+        self._space = self._repertoire.space()
         self._begin = time.monotonic()
 
     def run(self) -> Record:
@@ -103,8 +103,8 @@ class Tuner:
                 seed=self._seed,
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
-            self._repertoire.build(self._space_of_tunables.starts)
-            search = self._search(self._space_of_tunables)
+            self._repertoire.build(self._space.starts)
+            search = self._search(self._space)
             self._loop(search, evaluator, self._budget.evaluations - orders, "tunables", self._budget.seconds * 0.65)
             if search.best:
                 climb = search_factory("local")(self._repertoire.orders(search.best[0], self._moves), self._seed)
