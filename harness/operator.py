@@ -30,6 +30,8 @@ class Operand:
     strides: tuple[int, ...]
     """In elements."""
     dtype: DType = DType.F32
+    constant: bool = False
+    """The same in every call, so that `opw_prepare` may rearrange it once, before anything is timed."""
 
     @property
     def elements(self) -> int:

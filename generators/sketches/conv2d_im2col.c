@@ -27,12 +27,13 @@ struct plan {
     struct side filters, pixels;
     int64_t run; /* NHWC: columns of a kernel row that lie side by side in the image: all of them unless dilated */
     int nhwc, inner, pointwise;
+    int relu;
     int reused; /* whether packed filters meet more than one block of pixels */
 };
 
 /* The operands, and the parts of the workspace. */
 struct buffers {
-    const float *x, *w;
+    const float *x, *w, *bias;
     float *y;
     float *filters; /* packed: all of them, or where they are not reused those of one block */
     float *pixels;  /* packed: one block, one KC block deep */
@@ -85,6 +86,7 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     p->run = p->dilation == 1 ? p->s : 1;
     p->nhwc = dim[OPW_DIM_NHWC] != 0;
     p->inner = t->value[OPW_INNER] != 0;
+    p->relu = dim[OPW_DIM_RELU] != 0;
     p->pointwise = p->r == 1 && p->s == 1 && p->stride == 1 && p->padding == 0;
     p->images = p->nhwc ? 1 : dim[OPW_DIM_N];
     p->depth = p->c * p->r * p->s;
@@ -348,6 +350,17 @@ static void block(const struct plan *p, const struct kernels *kernels, const flo
     }
 }
 
+/* Add the bias, if there is one, to a finished block of pixels and drop what is below zero, if ReLU is wanted. */
+static void finish(const struct plan *p, const float *bias, float *y, int64_t pixels, int64_t row)
+{
+    int64_t count = p->nhwc ? pixels : p->filters.extent, across = p->nhwc ? p->filters.extent : pixels;
+    for (int64_t i = 0; (bias || p->relu) && i < count; i++, y += row)
+        for (int64_t j = 0; j < across; j++) {
+            float sum = bias ? y[j] + bias[p->nhwc ? j : i] : y[j];
+            y[j] = p->relu && sum < 0.0f ? 0.0f : sum;
+        }
+}
+
 /* One block of pixels times all filters, one KC block after the other; without taps Y is 0. */
 static void pixel_block(const struct plan *p, const struct kernels *kernels, const struct buffers *at, int64_t pixel,
                         int64_t pixels, struct opw_tile *t)
@@ -369,6 +382,7 @@ static void pixel_block(const struct plan *p, const struct kernels *kernels, con
         }
         pc += p->kc;
     } while (pc < p->depth);
+    finish(p, at->bias, at->y + pixel * (p->nhwc ? t->ldc : 1), pixels, t->ldc);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
@@ -380,7 +394,9 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     kernels.rows = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_A];
     kernels.pointwise = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_B];
     kernels.filters = (opw_pack *)tunables->kernel[p.nhwc ? OPW_KERNEL_PACK_B_TRANS : OPW_KERNEL_PACK_A];
-    struct buffers at = {args->operand[0], args->operand[1], args->operand[2], workspace, 0, 0};
+    struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace, 0, 0};
+    if (args->dim[OPW_DIM_BIAS])
+        at.bias = args->operand[3];
     at.pixels = at.filters + filters_room(&p);
     at.lines = at.pixels + pixels_room(&p);
     struct opw_tile t = {0, 0, 0, 0, p.nhwc ? p.filters.extent : p.pixels.extent, 1.0f, 0.0f};

@@ -24,9 +24,10 @@
 const char *stage = "start";
 static int reply_to;
 static int operand_count;
+static int constant[OPW_MAX_OPERANDS]; /* operands that opw_prepare may see */
 static struct opw_args args;
 static struct opw_tunables tunables;
-static uint64_t args_address, tunables_address, workspace_address, run;
+static uint64_t args_address, tunables_address, workspace_address, run, prepare;
 
 static void read_machine(void)
 {
@@ -46,7 +47,9 @@ static void map_operand(char **line, const char *arena)
 {
     struct region *r = &guest_regions[operand_count];
     snprintf(r->name, sizeof r->name, "%s", word(line));
-    r->read_only = strcmp(word(line), "in") == 0;
+    const char *mode = word(line);
+    constant[operand_count] = strcmp(mode, "constant") == 0;
+    r->read_only = constant[operand_count] || strcmp(mode, "in") == 0;
     int64_t map_offset = number(line), room = number(line), data_offset = number(line);
     r->bytes = (size_t)number(line);
     r->low = guest_host(guest_place((size_t)room));
@@ -98,6 +101,7 @@ static int load(char **line, int trusted)
     run = guest_symbol(object[count - 1], "opw_run");
     if (!run)
         guest_fails("load", "the object does not export opw_run");
+    prepare = guest_symbol(object[count - 1], "opw_prepare");
     for (int i = 0; trusted && i < count; i++)
         guest_initialise(object[i]);
     return object[count - 1];
@@ -132,6 +136,28 @@ static void map_workspace(int object, size_t limit)
     r->data = r->high - used;
     memset(r->low, 0xFF, room);
     workspace_address = guest_address(r->data);
+}
+
+/* Let the object rearrange constant operands into its workspace, once; the others do not exist yet. */
+static void prepare_constants(void)
+{
+    struct opw_args seen = args;
+    const char *broken = NULL;
+    int any = 0;
+    for (int i = 0; i < operand_count; i++) {
+        any |= constant[i];
+        if (!constant[i])
+            seen.operand[i] = NULL;
+    }
+    if (!prepare || !any)
+        return;
+    uint64_t address = guest_map(sizeof seen);
+    memcpy(guest_host(address), &seen, sizeof seen);
+    const uint64_t arguments[] = {address, tunables_address, workspace_address};
+    stage = "opw_prepare";
+    int returned = (int32_t)guest_isa.call(prepare, arguments, 3, 0, &broken);
+    if (broken || returned)
+        guest_fails("prepare", "opw_prepare %s", broken ? "changed a register that the ABI protects" : "failed");
 }
 
 static const char *description(int object)
@@ -203,6 +229,7 @@ void child_main(char *line, int request, int reply)
     int object = load(&line, trusted);
     map_arguments();
     map_workspace(object, limit);
+    prepare_constants();
     const char *text = description(object);
     stage = "idle";
     say(reply, "{\"status\":\"ok\",\"workspace_bytes\":%zu,\"describe\":\"%s\"}", guest_regions[operand_count].bytes,

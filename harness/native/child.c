@@ -24,9 +24,11 @@
 
 static struct region regions[OPW_MAX_OPERANDS + 1];
 static int operand_count;
+static int constant[OPW_MAX_OPERANDS]; /* operands that opw_prepare may see */
 static struct opw_args args;
 static struct opw_tunables tunables;
-static int (*run)(const struct opw_args *, const struct opw_tunables *, void *);
+typedef int entry(const struct opw_args *, const struct opw_tunables *, void *);
+static entry *run, *prepare;
 static int child_reply;
 static int64_t call_ns; /* CPU time of the latest single call: how many calls make a sample */
 
@@ -54,7 +56,9 @@ static void map_operand(char **line, const char *arena)
 {
     struct region *r = &regions[operand_count];
     snprintf(r->name, sizeof r->name, "%s", word(line));
-    r->read_only = strcmp(word(line), "in") == 0;
+    const char *mode = word(line);
+    constant[operand_count] = strcmp(mode, "constant") == 0;
+    r->read_only = constant[operand_count] || strcmp(mode, "in") == 0;
     int64_t map_offset = number(line), room = number(line), data_offset = number(line);
     r->bytes = (size_t)number(line);
     int fd = open(arena, (r->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
@@ -119,7 +123,8 @@ static const char *load(char **line, int trusted)
     int64_t values = number(line);
     for (int64_t i = 0; i < values; i++)
         tunables.value[i] = number(line);
-    run = dlsym(library[count - 1], "opw_run");
+    run = (entry *)dlsym(library[count - 1], "opw_run");
+    prepare = (entry *)dlsym(library[count - 1], "opw_prepare");
     const char *(*describe)(void) = dlsym(library[count - 1], "opw_describe");
     if (!run)
         child_fails("load", "the object does not export opw_run");
@@ -147,6 +152,28 @@ static void *map_workspace(size_t limit)
     memset(r->low, 0xFF, room);
     r->data = r->high - used;
     return r->data;
+}
+
+/* Let the object rearrange constant operands into its workspace, once; the others do not exist yet. */
+static void prepare_constants(void *workspace)
+{
+    struct opw_args seen = args;
+    int64_t returned = 0;
+    int any = 0;
+    for (int i = 0; i < operand_count; i++) {
+        any |= constant[i];
+        if (!constant[i])
+            seen.operand[i] = NULL;
+    }
+    if (!prepare || !any)
+        return;
+    stage = "opw_prepare";
+    int broken = guarded_call((const void *)prepare, &seen, &tunables, workspace, &returned);
+    if (broken || returned) {
+        say(child_reply, "{\"status\":\"%s\",\"stage\":\"opw_prepare\",\"where\":\"%s\",\"returned\":%lld}",
+            broken ? "abi" : "prepare", broken ? broken_register(broken) : "", (long long)returned);
+        _exit(41);
+    }
 }
 
 static void child_call(void *workspace)
@@ -223,6 +250,7 @@ void child_main(char *line, int request, int reply)
     void *workspace = map_workspace(limit);
     if (!trusted && forbid_system_calls(0))
         child_fails("worker", "seccomp is not available");
+    prepare_constants(workspace);
     stage = "idle";
     say(reply, "{\"status\":\"ok\",\"workspace_bytes\":%zu,\"describe\":\"%s\"}", regions[operand_count].bytes,
         description);

@@ -33,6 +33,10 @@ size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tun
 /* Compute; 0 when done. No allocation, no writable statics, no system calls. */
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace);
 
+/* Optional: rearrange the operands that the spec declares constant (prepacked weights) into the workspace, which keeps
+ * them for every call that follows. Called once, before anything is timed; the other operands are null. */
+int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace);
+
 /* Optional, baselines only: "version=... core=... threads=..." of the library behind the adapter. */
 const char *opw_describe(void);
 

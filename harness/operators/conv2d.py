@@ -2,6 +2,7 @@
 Conv2d: ``Y[n, f, y, x] = sum over c, r, s of X[n, c, y*stride + r*dilation - padding, ...] * W[f, c, r, s]``.
 
 Cross-correlation with zero padding, as deep-learning frameworks define it; ``f`` counts filters, the paper's K.
+Optional: groups (depthwise: one channel each), a bias and a ReLU after the sum, weights that are known ahead of time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness import layers
 from harness.dtype import DType
 from harness.errors import BadRequest
 from harness.operator import Operand, Operator
@@ -31,6 +33,8 @@ class Conv2dSpec:
 
     Layout ``nchw`` stores X as n, c, h, w and W as f, c, r, s; ``nhwc`` X as n, h, w, c and W as f, r, s, c.
     Y has the layout of X. n, c and f may be 0; a kernel larger than the padded image is refused.
+    With groups, W has c/groups channels, and a filter sees those of its own group only.
+    ``prepacked`` says that W is constant: `opw_prepare` may rearrange it once, before anything is timed.
     """
 
     operator: ClassVar[str] = "conv2d"
@@ -46,6 +50,9 @@ class Conv2dSpec:
     padding: int = 0
     dilation: int = 1
     groups: int = 1
+    bias: bool = False
+    relu: bool = False
+    prepacked: bool = False
     layout: str = "nchw"
     dtype: DType = DType.F32
 
@@ -55,8 +62,11 @@ class Conv2dSpec:
             require_size("conv2d", name, getattr(self, name))
         for name in ("r", "s", "stride", "dilation", "groups"):
             require_size("conv2d", name, getattr(self, name), least=1)
-        if self.groups != 1:
-            raise BadRequest(f"conv2d: groups is {self.groups}; only 1 is supported yet")
+        for name in ("bias", "relu", "prepacked"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
+        for name in ("c", "f"):
+            if getattr(self, name) % self.groups:
+                raise BadRequest(f"conv2d: {name} is {getattr(self, name)}, which {self.groups} groups do not divide")
         if self.layout not in ("nchw", "nhwc"):
             raise BadRequest(f"conv2d: layout is {self.layout!r}; choose nchw or nhwc")
         for image, kernel, axis in ((self.h, self.r, "h"), (self.w, self.s, "w")):
@@ -81,83 +91,115 @@ class Conv2dSpec:
         parts += [f"s-{self.stride}", f"p-{self.padding}"]
         if self.dilation != 1:
             parts.append(f"d-{self.dilation}")
+        if self.groups != 1:
+            parts.append(f"g-{self.groups}")
+        parts += [name for name in ("bias", "relu", "prepacked") if getattr(self, name)]
         return f"{self.dtype.blas}conv-{'_'.join(parts)}-{self.layout}"
 
     @property
     def flops(self) -> int:
-        """Return the operations of the direct algorithm, products with padding included."""
-        return 2 * self.n * self.f * self.oh * self.ow * self.c * self.r * self.s
+        """Return the operations of the direct algorithm, products with padding included; bias and ReLU are not."""
+        return 2 * self.n * self.f * self.oh * self.ow * self.depth
+
+    @property
+    def depth(self) -> int:
+        """Return how many products one output sums."""
+        return self.c // self.groups * self.r * self.s
 
     @property
     def least_bytes(self) -> int:
-        """Return the bytes of W and Y, and of the elements of X that some output needs, once each."""
-        if self.flops == 0:
-            return self.n * self.f * self.oh * self.ow * self.dtype.bytes
-        image = _touched(self.h, self.r, self) * _touched(self.w, self.s, self)
-        elements = self.n * self.c * image + self.f * (self.c * self.r * self.s + self.n * self.oh * self.ow)
+        """Return the bytes of W, bias and Y, and of the elements of X that some output needs, once each."""
+        elements = self.f * (self.n * self.oh * self.ow + int(self.bias))
+        if self.flops:
+            image = _touched(self.h, self.r, self) * _touched(self.w, self.s, self)
+            elements += self.n * self.c * image + self.f * self.depth
         return elements * self.dtype.bytes
 
     def operands(self) -> tuple[Operand, ...]:
-        """Return X, W and Y, tight, in the spec's layout."""
+        """Return X, W and Y, tight, in the spec's layout, then the bias if there is one."""
+        channels = self.c // self.groups
         if self.layout == "nchw":
-            shapes = {"X": (self.n, self.c, self.h, self.w), "W": (self.f, self.c, self.r, self.s)}
+            shapes = {"X": (self.n, self.c, self.h, self.w), "W": (self.f, channels, self.r, self.s)}
             shapes["Y"] = (self.n, self.f, self.oh, self.ow)
         else:
-            shapes = {"X": (self.n, self.h, self.w, self.c), "W": (self.f, self.r, self.s, self.c)}
+            shapes = {"X": (self.n, self.h, self.w, self.c), "W": (self.f, self.r, self.s, channels)}
             shapes["Y"] = (self.n, self.oh, self.ow, self.f)
+        if self.bias:
+            shapes["B"] = (self.f,)
         return tuple(
             Operand(
-                name=name, mode="out" if name == "Y" else "in", shape=shape, strides=_tight(shape), dtype=self.dtype
+                name=name,
+                mode="out" if name == "Y" else "in",
+                shape=shape,
+                strides=_tight(shape),
+                dtype=self.dtype,
+                constant=self.prepacked and name == "W",
             )
             for name, shape in shapes.items()
         )
 
     def dims(self) -> dict[str, int]:
-        """Return the sizes, those of the output too, and ``nhwc`` as 0 or 1."""
+        """Return the sizes, those of the output too, and what is so or not as 0 or 1."""
         sizes = {"n": self.n, "c": self.c, "h": self.h, "w": self.w, "f": self.f, "r": self.r, "s": self.s}
         steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        return sizes | steps | {"oh": self.oh, "ow": self.ow, "nhwc": int(self.layout == "nhwc")}
+        flags = {name: int(getattr(self, name)) for name in ("bias", "relu", "prepacked")}
+        layout = {"oh": self.oh, "ow": self.ow, "nhwc": int(self.layout == "nhwc")}
+        return sizes | steps | layout | {"groups": self.groups} | flags
 
     def scalars(self) -> tuple[float, ...]:
         """Return nothing: a convolution here has no scalars."""
         return ()
 
     def reference(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the wanted Y in the dtype of the X given; bf16 operands come decoded to a float type."""
+        """Return the wanted Y in the dtype of the X given, rounded to the spec's own where X comes in that."""
         kind = operands["X"].dtype
         wide = working_precision(operands["X"], operands["W"])
-        x, w = operands["X"].astype(wide, copy=False), operands["W"].astype(wide, copy=False)
-        return self._correlate(x, w).astype(kind, copy=False)
+        given = {name: operands[name].astype(wide, copy=False) for name in self._read()}
+        result = self._correlate(given["X"], given["W"])
+        if self.bias:
+            result += given["B"] if self.layout == "nhwc" else given["B"][:, None, None]
+        if self.relu:
+            np.maximum(result, 0, out=result)
+        own = kind == self.dtype.decode(np.empty(0, self.dtype.numpy)).dtype
+        return self.dtype.round(result) if own else result.astype(kind, copy=False)
 
     def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return one expected rounding error of each element of Y, computed in float64; never 0."""
-        x, w = (operands[name].astype(np.float64, copy=False) for name in ("X", "W"))
-        magnitude = self._correlate(np.abs(x), np.abs(w))
-        return rounding_of_sums(self.dtype, self.c * self.r * self.s, magnitude, self._correlate(x, w))
+        given = {name: operands[name].astype(np.float64, copy=False) for name in self._read()}
+        magnitude = self._correlate(np.abs(given["X"]), np.abs(given["W"]))
+        if self.bias:
+            magnitude += np.abs(given["B"] if self.layout == "nhwc" else given["B"][:, None, None])
+        return rounding_of_sums(self.dtype, self.depth, magnitude, self.reference(given))
+
+    def _read(self) -> tuple[str, ...]:
+        return ("X", "W", "B") if self.bias else ("X", "W")
 
     def _correlate(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """Sum one matrix product for each of the r x s taps, on a padded copy of the images."""
+        """Sum one matrix product a group for each of the r x s taps, on a padded copy of the images."""
         if self.layout == "nhwc":
             x, w = np.moveaxis(x, 3, 1), np.moveaxis(w, 3, 1)
-        border = (self.padding, self.padding)
+        border, groups, pixels = (self.padding, self.padding), self.groups, self.oh * self.ow
         padded = np.pad(x, ((0, 0), (0, 0), border, border))
-        result = np.zeros((self.n, self.f, self.oh * self.ow), x.dtype)
+        filters = w.reshape(groups, self.f // groups, self.c // groups, self.r, self.s)
+        result = np.zeros((self.n, groups, self.f // groups, pixels), x.dtype)
         for i in range(self.r):
             for j in range(self.s):
                 rows = slice(i * self.dilation, i * self.dilation + (self.oh - 1) * self.stride + 1, self.stride)
                 columns = slice(j * self.dilation, j * self.dilation + (self.ow - 1) * self.stride + 1, self.stride)
-                result += w[:, :, i, j] @ padded[:, :, rows, columns].reshape(self.n, self.c, self.oh * self.ow)
+                seen = padded[:, :, rows, columns].reshape(self.n, groups, self.c // groups, pixels)
+                result += filters[..., i, j] @ seen
         result = result.reshape(self.n, self.f, self.oh, self.ow)
         return np.moveaxis(result, 1, 3) if self.layout == "nhwc" else result
 
     def neighbours(self, tunables: Mapping[str, int]) -> Iterator["Conv2dSpec"]:
         """
-        Yield some 25 small specs whose GEMM (filters, pixels, taps) surrounds mr, nr and kc, in the tuned layout.
+        Yield some 30 small specs whose GEMM (filters, pixels, taps) surrounds mr, nr and kc, in the tuned layout.
 
         With ``nchw`` filters are the rows (mr, mc) and pixels the columns (nr, nc), with ``nhwc`` the other way round.
+        Of a spec with groups, filters and depth are counted a group; a depthwise one stays depthwise.
         """
         mr, nr, kc = (max(tunables.get(name, 4), 1) for name in ("mr", "nr", "kc"))
-        plain = replace(self, n=1, stride=1, padding=0, dilation=1)
+        plain = replace(self, n=1, stride=1, padding=0, dilation=1, groups=1)
         filters_block, pixels_block = (mr, nr) if self.layout == "nchw" else (nr, mr)
         filters = [max(size, 1) for size in (1, filters_block - 1, filters_block, filters_block + 1)]
         pixels = [max(size, 1) for size in (1, pixels_block - 1, pixels_block, pixels_block + 1)]
@@ -174,7 +216,8 @@ class Conv2dSpec:
             replace(odd, c=2, r=1, s=1, stride=2, padding=2),
             replace(odd, c=3, w=2 * pixels_block + 1, r=1, s=3, padding=1),
             replace(odd, h=8, w=9, padding=2, dilation=2),
-            replace(self, n=1, c=3, h=self.r * self.dilation + 2, w=self.s * self.dilation + 3, f=filters_block + 1),
+            replace(self, n=1, c=3, h=self.r * self.dilation + 2, w=self.s * self.dilation + 3, f=filters_block + 1, groups=1),
+            replace(odd, bias=not self.bias, relu=not self.relu),
             replace(odd, n=0),
             replace(odd, f=0),
             replace(odd, c=0, padding=1),
@@ -184,7 +227,16 @@ class Conv2dSpec:
             specs.append(replace(odd, c=1, f=tunables[filters_outer] + 1, padding=1))
         if pixels_outer in tunables:
             specs.append(replace(odd, c=1, h=1, w=tunables[pixels_outer] + 1, padding=1))
-        yield from dict.fromkeys(specs)
+        yield from dict.fromkeys(self._grouped(spec) for spec in specs)
+
+    def _grouped(self, spec: "Conv2dSpec") -> "Conv2dSpec":
+        """Return a neighbour without groups as one with groups like ours: depthwise, or two of them."""
+        if self.groups == 1:
+            return spec
+        if self.groups == self.c == self.f:
+            channels = min(max(spec.f, spec.c), 200) if spec.c and spec.f else 0
+            return replace(spec, c=channels, f=channels, groups=max(channels, 1))
+        return replace(spec, c=2 * spec.c, f=2 * spec.f, groups=2)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON; `OPERATOR.from_json` inverts it."""
@@ -209,7 +261,8 @@ def _tight(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _parse(rest: str, dtype: DType) -> Conv2dSpec:
     """
-    Read ``3x3 64->128 at 56x56`` and options: batch, stride, pad (or same/valid padding), dilation, groups, layout.
+    Read ``3x3 64->128 at 56x56`` and options: batch, stride, pad (or same/valid padding), dilation, groups or
+    depthwise, bias, relu, prepacked, layout.
 
     Batch is 1 and stride 1 unless given; without a word on padding, odd square kernels keep the image's size
     ("same" padding at stride 1), and others have to say theirs.
@@ -218,12 +271,14 @@ def _parse(rest: str, dtype: DType) -> Conv2dSpec:
     names = {"n": "batch", "stride": "stride", "dilation": "dilation", "groups": "groups"}
     read = {name: words.take_size(word) for name, word in names.items()}
     sizes = {"n": 1} | {name: value for name, value in read.items() if value is not None}
+    sizes |= {name: True for name in ("bias", "relu", "prepacked") if words.take(name) is not None}
+    depthwise = words.take("depthwise", "depth wise") is not None
     padding = _take_padding(words)
     layout = words.take("nchw", "nhwc") or "nchw"
     channels = words.take_pair("->", "to")
     image = words.take_group("at", "over", "image", "images", "input", "inputs", "on")
     kernels = words.take_groups()
-    words.finish("2d", "channels", "image", "images", "input", "inputs", "filter", "filters", "pixels")
+    words.finish("2d", "weights", "channels", "image", "images", "input", "inputs", "filter", "filters", "pixels")
     wanted = {
         "the channels, as in 64->128": channels is not None,
         "the image, as in at 56x56": image is not None and len(image) == 2,
@@ -232,6 +287,8 @@ def _parse(rest: str, dtype: DType) -> Conv2dSpec:
     if not all(wanted.values()):
         raise BadRequest(f"missing: {' and '.join(text for text, found in wanted.items() if not found)}")
     (c, f), (h, w), (r, s) = channels, image, kernels[0]
+    if depthwise:
+        sizes["groups"] = max(c, 1)
     if padding is None:
         padding = _same_padding(r, s, sizes.get("dilation", 1))
     return Conv2dSpec(**sizes, padding=padding, c=c, f=f, h=h, w=w, r=r, s=s, layout=layout, dtype=dtype)
@@ -253,66 +310,11 @@ def _same_padding(r: int, s: int, dilation: int) -> int:
     return dilation * (r - 1) // 2
 
 
-def _layers(*shapes: tuple[tuple[int, int, int, int], tuple[int, int, int]], **fields: Any) -> tuple[Conv2dSpec, ...]:
-    """
-    Build specs from ``(n, c, h, w), (f, r, s)``, the notation of the paper.
-
-    The paper's figure states no stride or padding: 7x7 is taken as ResNet's first layer (stride 2, padding 3), the
-    others as stride 1 with the padding that keeps the image's size.
-    """
-    return tuple(
-        Conv2dSpec(n=n, c=c, h=h, w=w, f=f, r=r, s=s, stride=2 if r == 7 else 1, padding=r // 2, **fields)
-        for (n, c, h, w), (f, r, s) in shapes
-    )
-
-
-# QiMeng-TensorOp (arXiv 2505.06302), figure of the convolutions on the project page: CPUs, then GPUs.
-_PAPER = _layers(
-    ((64, 3, 224, 224), (64, 7, 7)),
-    ((64, 64, 56, 56), (64, 1, 1)),
-    ((64, 64, 56, 56), (64, 3, 3)),
-    ((64, 1024, 14, 14), (256, 1, 1)),
-    ((64, 128, 56, 56), (128, 3, 3)),
-    ((32, 64, 112, 112), (128, 3, 3)),
-    ((32, 512, 14, 14), (512, 3, 3)),
-)
-_PAPER_GPU = _layers(
-    ((64, 64, 56, 56), (64, 3, 3)),
-    ((64, 128, 56, 56), (128, 3, 3)),
-    ((32, 64, 112, 112), (128, 3, 3)),
-    ((32, 512, 14, 14), (512, 3, 3)),
-    ((8, 256, 102, 102), (256, 3, 3)),
-    ((8, 128, 140, 140), (128, 3, 3)),
-    ((8, 128, 198, 198), (128, 3, 3)),
-)
-_SMOKE = (
-    *_layers(((1, 128, 28, 28), (128, 3, 3))),
-    *_layers(((1, 64, 56, 56), (64, 3, 3)), layout="nhwc"),
-)
-# ResNet-50's layers for one image: the first, one of each stage, a strided one.
-_RESNET = (
-    ((1, 3, 224, 224), (64, 7, 7)),
-    ((1, 64, 56, 56), (64, 1, 1)),
-    ((1, 64, 56, 56), (64, 3, 3)),
-    ((1, 128, 28, 28), (128, 3, 3)),
-    ((1, 256, 14, 14), (256, 3, 3)),
-    ((1, 512, 7, 7), (512, 3, 3)),
-    ((1, 1024, 14, 14), (256, 1, 1)),
-)
-_STRIDED = Conv2dSpec(n=1, c=128, h=56, w=56, f=128, r=3, s=3, stride=2, padding=1)
-_ODD = Conv2dSpec(n=2, c=37, h=29, w=31, f=53, r=3, s=3, padding=1)
-_SINGLE = (*_layers(*_RESNET), *_layers(*_RESNET, layout="nhwc"))
-
 OPERATOR = Operator(
     name="conv2d",
     words=("conv2d", "conv", "sconv", "dconv", "hconv", "bf16conv", "convolution", "2d convolution"),
     from_json=lambda data: fields_from_json(Conv2dSpec, data),
     parse=_parse,
     example="fp32 conv 3x3 64->64 at 56x56, batch 32, on host",
-    shape_sets={
-        "smoke": _SMOKE,
-        "paper": _PAPER,
-        "paper_gpu": _PAPER_GPU,
-        "full": tuple(dict.fromkeys((*_SMOKE, *_PAPER, *_SINGLE, _STRIDED, replace(_STRIDED, layout="nhwc"), _ODD))),
-    },
+    shape_sets=layers.sets(Conv2dSpec),
 )

@@ -195,7 +195,8 @@ def _problem(arena: Arena) -> str:
     spec, words = arena.spec, [quote(arena.path), str(len(arena.regions))]
     for region in arena.regions:
         numbers = (region.map_offset, region.map_bytes, region.data_offset, region.operand.bytes)
-        words += [region.operand.name, region.operand.mode, *map(str, numbers)]
+        mode = "constant" if region.operand.constant else region.operand.mode
+        words += [region.operand.name, mode, *map(str, numbers)]
     dims, scalars = list(spec.dims().values()), spec.scalars()
     words += [str(len(dims)), *map(str, dims), str(len(scalars)), *(repr(float(scalar)) for scalar in scalars)]
     return " ".join(words)
@@ -227,8 +228,9 @@ def verdict_of(reply: Mapping[str, Any]) -> Verdict:
         "syscall": (Outcome.CRASH, f"{stage} made {where}{at}: kernels may make none"),
         "arithmetic": (Outcome.CRASH, f"arithmetic exception{at} during {stage}"),
         "trap": (Outcome.CRASH, f"breakpoint{at} during {stage}"),
-        "abi": (Outcome.ABI, f"opw_run came back with {where} changed: save and restore it"),
+        "abi": (Outcome.ABI, f"{stage or 'opw_run'} came back with {where} changed: save and restore it"),
         "timeout": (Outcome.TIMEOUT, f"not done within {reply.get('limit_ms', 0) / 1000:g} s"),
+        "prepare": (Outcome.CRASH, f"opw_prepare returned {reply.get('returned')}, not 0"),
         "load": (Outcome.COMPILE, f"cannot be loaded: {where}"),
         "died": (Outcome.CRASH, f"the process died (signal {reply.get('signal')}, exit status {reply.get('exit')})"),
     }

@@ -34,7 +34,7 @@ gemm_specs = st.builds(
     beta=st.sampled_from([0.0, 1.0, 0.5]) | st.floats(-1e3, 1e3),
 )
 conv_specs = st.builds(
-    Conv2dSpec,
+    lambda c, f, groups, **fields: Conv2dSpec(c=c * groups, f=f * groups, groups=groups, **fields),
     n=st.integers(0, 2),
     c=st.integers(0, 4),
     h=st.integers(5, 9),
@@ -45,6 +45,10 @@ conv_specs = st.builds(
     stride=st.integers(1, 3),
     padding=st.integers(0, 3),
     dilation=st.integers(1, 2),
+    groups=st.sampled_from([1, 1, 2, 3]),
+    bias=st.booleans(),
+    relu=st.booleans(),
+    prepacked=st.booleans(),
     layout=st.sampled_from(["nchw", "nhwc"]),
     dtype=st.sampled_from(FLOATS),
 )

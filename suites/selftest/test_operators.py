@@ -46,6 +46,8 @@ def test_conv_slug():
     spec = Conv2dSpec(n=64, c=64, h=56, w=56, f=128, r=3, s=3, padding=1)
 
     assert spec.slug == "sconv-n-64_c-64_56x56_f-128_3x3_s-1_p-1-nchw"
+    depthwise = replace(spec, f=64, groups=64, bias=True, relu=True, prepacked=True, layout="nhwc")
+    assert depthwise.slug == "sconv-n-64_c-64_56x56_f-64_3x3_s-1_p-1_g-64_bias_relu_prepacked-nhwc"
     assert spec.slug.replace("p-1", "p-2_d-2") == replace(spec, padding=2, dilation=2).slug
 
 
@@ -131,7 +133,8 @@ def test_gemm_refuses_combinations(problem, fields):
         ("dilation is 0", {"dilation": 0}),
         ("r is 0", {"r": 0}),
         ("s is 1.0", {"s": 1.0}),
-        ("groups is 2; only 1", {"groups": 2}),
+        ("f is 3, which 2 groups do not divide", {"groups": 2}),
+        ("groups is 0", {"groups": 0}),
         ("layout is 'chwn'", {"layout": "chwn"}),
         ("kernel spans 6 but h with its padding has 5", {"r": 6}),
         ("kernel spans 7 but w with its padding has 6", {"s": 4, "dilation": 2}),
@@ -178,8 +181,9 @@ def test_dims():
 
     assert list(gemm.dims().values()) == [4, 6, 8, 4, 9, 6, 1, 0]
     assert " ".join(gemm.dims()) == "m n k lda ldb ldc trans_a trans_b"
-    assert list(conv.dims().values()) == [2, 3, 9, 8, 5, 3, 2, 2, 1, 1, 5, 5, 1]
-    assert " ".join(conv.dims()) == "n c h w f r s stride padding dilation oh ow nhwc"
+    assert list(conv.dims().values()) == [2, 3, 9, 8, 5, 3, 2, 2, 1, 1, 5, 5, 1, 1, 0, 0, 0]
+    names = "n c h w f r s stride padding dilation oh ow nhwc groups bias relu prepacked"
+    assert " ".join(conv.dims()) == names
     assert gemm.scalars() == (1.0, 0.0)
     assert conv.scalars() == ()
 
@@ -204,6 +208,10 @@ def test_conv_operands():
     assert [o.shape for o in replace(spec, layout="nhwc").operands()] == [(2, 9, 8, 3), (5, 3, 2, 3), (2, 5, 5, 5)]
     assert spec.operands()[0].strides == (216, 72, 8, 1)
     assert [o.mode for o in spec.operands()] == ["in", "in", "out"]
+    assert [o.constant for o in replace(spec, prepacked=True).operands()] == [False, True, False]
+    assert [(o.name, o.shape) for o in replace(spec, bias=True).operands()[3:]] == [("B", (5,))]
+    grouped = replace(spec, c=6, f=4, groups=2)
+    assert [o.shape for o in grouped.operands()] == [(2, 6, 9, 8), (4, 3, 3, 2), (2, 4, 5, 5)]
 
 
 def test_prices():
@@ -218,6 +226,8 @@ def test_prices():
     assert replace(gemm, dtype=DType.I8).least_bytes == 32 + 48 + 4 * 24
     assert replace(gemm, dtype=DType.BF16, out=DType.F32, beta=1.0).least_bytes == 2 * (32 + 48) + 4 * 48
     assert (conv.flops, conv.least_bytes) == (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6))
+    depthwise = replace(conv, f=3, groups=3, bias=True)
+    assert (depthwise.flops, depthwise.least_bytes) == (2 * 2 * 3 * 6, 4 * (2 * 3 * 6 + 3 + 3 + 2 * 3 * 6))
 
 
 # Neighbours
@@ -234,6 +244,8 @@ def test_prices():
         GemmSpec(m=512, n=512, k=512, dtype=DType.BF16, out=DType.F32),
         Conv2dSpec(n=64, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3),
         Conv2dSpec(n=64, c=512, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc"),
+        Conv2dSpec(n=1, c=96, h=56, w=56, f=96, r=3, s=3, padding=1, groups=96, bias=True, layout="nhwc"),
+        Conv2dSpec(n=1, c=128, h=56, w=56, f=256, r=3, s=3, padding=1, groups=32, relu=True),
     ],
     ids=lambda spec: spec.slug,
 )
@@ -241,7 +253,7 @@ def test_neighbours_are_few_small_and_alike(spec, blocks):
     """About 25 different specs, run in milliseconds, of the same kind as the tuned one."""
     found = list(spec.neighbours(blocks))
 
-    assert 8 <= len(found) == len(set(found)) <= 30
+    assert 8 <= len(found) == len(set(found)) <= 32
     assert sum(neighbour.flops for neighbour in found) < 1e8
     kept = ("dtype", "acc", "out", "trans_a", "trans_b") if isinstance(spec, GemmSpec) else ("dtype", "layout")
     assert {tuple(getattr(spec, name) for name in kept)} == {tuple(getattr(n, name) for name in kept) for n in found}
@@ -293,6 +305,14 @@ def test_shape_sets():
         assert {"smoke", "paper", "full"} <= sets.keys()
         assert set(sets["full"]) >= {*sets["smoke"], *sets["paper"]}
         assert max(spec.flops for spec in sets["smoke"]) <= 2 * 1024**3
+
+
+def test_neighbours_with_groups():
+    """A depthwise convolution is verified by depthwise ones, one with groups by ones with two."""
+    spec = Conv2dSpec(n=1, c=96, h=14, w=14, f=96, r=3, s=3, padding=1, groups=96)
+
+    assert all(n.groups == max(n.c, 1) == max(n.f, 1) for n in spec.neighbours({"mr": 7, "nr": 16}))
+    assert {2} == {n.groups for n in replace(spec, groups=8).neighbours({})}
 
 
 def test_paper_convolutions():

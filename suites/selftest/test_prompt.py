@@ -84,6 +84,13 @@ def conv(c, f, image, kernel, **fields):
         ("host", conv(3, 4, 9, 3, padding=1), "conv 3x3 3→4 at 9x9 same padding"),
         ("host", conv(3, 4, 9, 3, padding=2, dilation=2), "conv 3x3 3->4 at 9x9 dilation 2"),
         ("host", conv(3, 4, 9, 3, s=5, padding=0, w=8), "conv 3x5 3->4 at 9x8 padding 0 groups 1"),
+        ("host", conv(4, 8, 9, 3, padding=1, groups=2), "conv 3x3 4->8 at 9x9 groups 2"),
+        ("host", conv(8, 8, 9, 3, padding=1, groups=8), "depthwise conv 3x3 8->8 at 9x9"),
+        (
+            "host",
+            conv(8, 4, 9, 3, padding=1, bias=True, relu=True, prepacked=True),
+            "conv 3x3 8->4 at 9x9 with bias and relu, prepacked weights",
+        ),
     ],
 )
 def test_read(expected_target, expected, sentence):
@@ -163,7 +170,7 @@ def test_examples_are_read():
         ("not understood: 'stride'", "conv 3x3 3->4 at 9x9 stride"),
         ("not understood: 'stride'", "conv 3x3 3->4 at 9x9 stride 2 stride 3"),
         ("kernel spans 9 but h", "conv 9x9 3->4 at 3x3 pad 0"),
-        ("groups is 2; only 1", "conv 3x3 4->4 at 9x9 groups 2"),
+        ("f is 5, which 2 groups do not divide", "conv 3x3 4->5 at 9x9 groups 2"),
         ("longer than 1000 characters", "gemm 5x6x7" + " please" * LONGEST),
     ],
 )

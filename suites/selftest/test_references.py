@@ -34,12 +34,15 @@ def conv_by_loops(spec, operands):
     if spec.layout == "nhwc":
         x, w = x.transpose(0, 3, 1, 2), w.transpose(0, 3, 1, 2)
     result = np.zeros((spec.n, spec.f, spec.oh, spec.ow))
+    channels, filters = spec.c // spec.groups, spec.f // spec.groups
     for n, f, y, z in np.ndindex(result.shape):
-        for c, r, s in np.ndindex(spec.c, spec.r, spec.s):
+        for c, r, s in np.ndindex(channels, spec.r, spec.s):
             row = y * spec.stride + r * spec.dilation - spec.padding
             column = z * spec.stride + s * spec.dilation - spec.padding
             if 0 <= row < spec.h and 0 <= column < spec.w:
-                result[n, f, y, z] += x[n, c, row, column] * w[f, c, r, s]
+                result[n, f, y, z] += x[n, f // filters * channels + c, row, column] * w[f, c, r, s]
+        result[n, f, y, z] += operands["B"][f] if spec.bias else 0.0
+        result[n, f, y, z] = max(result[n, f, y, z], 0.0) if spec.relu else result[n, f, y, z]
     return result.transpose(0, 2, 3, 1) if spec.layout == "nhwc" else result
 
 

@@ -1,0 +1,279 @@
+"""
+Kernel script for x86-64: direct convolution in AVX-512 and AVX2, fp32, output channels along the vectors.
+
+A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
+stdout. Parameters: vector_bits (512: AVX-512, 256: AVX2), mr (pixels of a segment), rows (segments of a tile), nr
+(filters of a tile), unroll, prefetch_w (steps ahead, 0 = off), roles. A tile is `rows` segments of MR pixels, each at
+a base of its own, by NR filters: a step broadcasts one channel of every pixel onto NR/lanes vectors of packed weights.
+Pixels are addressed by base + odd multiple * power of two of the pixel step, so that nothing is baked into the text.
+Roles: compute (all segments), compute_1, compute_2, compute_3 (fewer segments).
+"""
+
+import json
+import sys
+
+EMITTER = {"isa": "x86", "sketches": ("conv2d_direct",)}
+
+# Offsets in struct tile of generators/sketches/conv2d_direct.c.
+X, Y, FIRST, LAST = 0, 32, 64, 96
+W, BIAS, BLOCKS, ROWS, TAPS, RUN = 128, 136, 144, 152, 160, 168
+BLOCK_JUMP, ROW_JUMP, TAP_JUMP = 176, 184, 192
+PIXEL_STEP, Y_STEP, FILTERS, ACCUMULATE, RELU, PARTIAL = 200, 208, 216, 224, 232, 240
+LINE = 64
+SEGMENTS = 4
+PIXELS = ("", " + r9", " + 2*r9", " + r10", " + 4*r9", " + r11", " + 2*r10", " + rbx", " + 8*r9")
+"""Addresses of the pixels of a segment: r9 is the step, r10 three, r11 five and rbx seven of them."""
+BASES = ("rsi", "rdx", "rcx", "r8")
+SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+
+
+class Machine:
+    """What differs between the two instruction sets: registers, lanes and masks."""
+
+    def __init__(self, vector_bits: int) -> None:
+        if vector_bits not in (256, 512):
+            raise ValueError(f"vector_bits={vector_bits}: x86-64 has 256 (AVX2) and 512 (AVX-512)")
+        self.wide = vector_bits == 512
+        self.isa = "avx512" if self.wide else "avx2"
+        self.lanes = 16 if self.wide else 8
+        self.registers = 32 if self.wide else 16
+        self.bytes = 4 * self.lanes
+        self.pointer = "zmmword ptr" if self.wide else "ymmword ptr"
+
+    def v(self, index: int) -> str:
+        """Name a vector register."""
+        return f"{'zmm' if self.wide else 'ymm'}{index}"
+
+    def zero(self, index: int) -> str:
+        """Clear a register."""
+        return f"vpxord zmm{index}, zmm{index}, zmm{index}" if self.wide else f"vxorps ymm{index}, ymm{index}, ymm{index}"
+
+    def load(self, index: int, address: str, mask: int) -> str:
+        """Load; lanes outside the mask become zero and are not touched."""
+        if self.wide:
+            return f"vmovups zmm{index}{{k{mask + 1}}}{{z}}, zmmword ptr [{address}]"
+        return f"vmaskmovps ymm{index}, ymm{self.registers - 1}, ymmword ptr [{address}]"
+
+    def store(self, index: int, address: str, mask: int) -> str:
+        """Store; lanes outside the mask are not written."""
+        if self.wide:
+            return f"vmovups zmmword ptr [{address}]{{k{mask + 1}}}, zmm{index}"
+        return f"vmaskmovps ymmword ptr [{address}], ymm{self.registers - 1}, ymm{index}"
+
+
+class Compute:
+    """The micro-kernel: compute(tile rdi)."""
+
+    def __init__(self, parameters: dict, role: str) -> None:
+        self.machine = Machine(parameters["vector_bits"])
+        self.role = role
+        self.mr, self.nr = parameters["mr"], parameters["nr"]
+        self.rows = parameters["rows"] if role == "compute" else int(role.removeprefix("compute_"))
+        self.nv = self.nr // self.machine.lanes
+        self.unroll, self.prefetch_w = parameters["unroll"], parameters["prefetch_w"]
+        self.first_w = self.rows * self.mr * self.nv
+        self.first_x = self.first_w + self.nv
+        self.spare = self.machine.registers - self.first_x
+        self.embedded = self.machine.wide and self.nv == 1
+        if self.nr % self.machine.lanes or not 1 <= self.mr <= len(PIXELS) or not 1 <= self.rows <= SEGMENTS:
+            raise ValueError(f"mr={self.mr} rows={self.rows} nr={self.nr}: no such tile")
+        if self.spare < 1 or (not self.machine.wide and self.spare < 2):
+            raise ValueError(f"mr={self.mr} rows={self.rows} nr={self.nr}: the tile does not fit the registers")
+        tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_p{self.prefetch_w}"
+        self.name = f"{self.machine.isa}_conv_{tag}"
+        self.lines: list[str] = []
+
+    def __call__(self, *instructions: str) -> None:
+        self.lines += [f"    {line}" for line in instructions]
+
+    def label(self, suffix: str) -> None:
+        self.lines.append(f"{self.local(suffix)}:")
+
+    def local(self, suffix: str) -> str:
+        return f".L{self.name}_{suffix}"
+
+    def acc(self, segment: int, pixel: int, vector: int) -> int:
+        """Number the accumulator of one pixel and vector of filters."""
+        return (segment * self.mr + pixel) * self.nv + vector
+
+    def emit(self) -> str:
+        """Print the whole kernel."""
+        self.lines = [".intel_syntax noprefix", ".text", ".p2align 6", f".globl {self.name}"]
+        self.lines += [f".type {self.name}, @function", f"{self.name}:"]
+        self(*(f"push {name}" for name in SAVED))
+        self.masks()
+        self.steps(Y_STEP)
+        self.begin()
+        self.steps(PIXEL_STEP)
+        self.loops()
+        self.steps(Y_STEP)
+        self.end()
+        self("vzeroupper", *(f"pop {name}" for name in reversed(SAVED)), "ret")
+        self.lines.append(f".size {self.name}, .-{self.name}")
+        if not self.machine.wide:
+            self.lines += [".section .rodata", ".p2align 5", f"{self.local('lane')}:"]
+            self.lines += [f".long {lane}" for lane in range(8)]
+        self.lines.append('.section .note.GNU-stack,"",@progbits')
+        return "\n".join(self.lines) + "\n"
+
+    def masks(self) -> None:
+        """AVX-512: k1.. select the filters that exist; AVX2 has no registers to keep them, see `mask`."""
+        if self.machine.wide:
+            for vector in range(self.nv):
+                self.count(vector)
+                self("mov eax, 0xffff", "bzhi eax, eax, ebp", f"kmovw k{vector + 1}, eax")
+
+    def count(self, vector: int) -> None:
+        """ebp = filters that exist from this vector on, 0 to 64."""
+        self(f"mov rbp, qword ptr [rdi + {FILTERS}]", "xor eax, eax", f"sub rbp, {self.machine.lanes * vector}")
+        self("cmovl rbp, rax", "mov eax, 64", "cmp rbp, 64", "cmovg rbp, rax")
+
+    def mask(self, vector: int) -> None:
+        """AVX2: make the mask of one vector in the last register."""
+        if not self.machine.wide:
+            last = self.machine.registers - 1
+            self.count(vector)
+            self(f"vmovd xmm{last}, ebp", f"vpbroadcastd ymm{last}, xmm{last}")
+            self(f"vpcmpgtd ymm{last}, ymm{last}, ymmword ptr [rip + {self.local('lane')}]")
+
+    def steps(self, field: int) -> None:
+        """The step between pixels, and its odd multiples as far as the segment needs them."""
+        self(f"mov r9, qword ptr [rdi + {field}]")
+        if self.mr > 3:
+            self("lea r10, [r9 + 2*r9]")
+        if self.mr > 5:
+            self("lea r11, [r9 + 4*r9]")
+        if self.mr > 7:
+            self("lea rbx, [8*r9]", "sub rbx, r9")
+
+    def begin(self) -> None:
+        """Accumulators begin with Y where the depth is split, else with the bias, else with zero."""
+        self(f"cmp qword ptr [rdi + {ACCUMULATE}], 0", f"je {self.local('fresh')}")
+        self.each_pixel("old", self.machine.load, ())
+        self(f"jmp {self.local('begun')}")
+        self.label("fresh")
+        self(f"mov rbp, qword ptr [rdi + {BIAS}]", "test rbp, rbp", f"jnz {self.local('bias')}")
+        self(*(self.machine.zero(index) for index in range(self.first_w)), f"jmp {self.local('begun')}")
+        self.label("bias")
+        for vector in range(self.nv):
+            self.mask(vector)
+            self(f"mov rbp, qword ptr [rdi + {BIAS}]")
+            self(self.machine.load(vector, f"rbp + {self.machine.bytes * vector}", vector))
+        move = "vmovaps"
+        self(*(f"{move} {self.machine.v(i)}, {self.machine.v(i % self.nv)}" for i in range(self.nv, self.first_w)))
+        self.label("begun")
+
+    def each_pixel(self, tag: str, access, before: tuple[str, ...]) -> None:
+        """Load or store every accumulator; where the tile is partial, only of the pixels from first to last."""
+        self(*before, f"cmp qword ptr [rdi + {PARTIAL}], 0", f"jne {self.local(f'{tag}_partial')}")
+        self.accesses(tag, access, checked=False)
+        self(f"jmp {self.local(f'{tag}_done')}")
+        self.label(f"{tag}_partial")
+        self.accesses(tag, access, checked=True)
+        self.label(f"{tag}_done")
+
+    def accesses(self, tag: str, access, checked: bool) -> None:
+        # AVX2 makes one mask at a time, so vectors go outermost
+        for vectors in [range(self.nv)] if self.machine.wide else [[vector] for vector in range(self.nv)]:
+            self.mask(vectors[0])
+            for segment in range(self.rows):
+                self(f"mov rbp, qword ptr [rdi + {Y + 8 * segment}]")
+                for pixel in range(self.mr):
+                    skip = f"{tag}_{segment}_{pixel}_{vectors[0]}"
+                    if checked:
+                        self(f"cmp qword ptr [rdi + {FIRST + 8 * segment}], {pixel}", f"jg {self.local(skip)}")
+                        self(f"cmp qword ptr [rdi + {LAST + 8 * segment}], {pixel}", f"jle {self.local(skip)}")
+                    for vector in vectors:
+                        at = f"rbp{PIXELS[pixel]} + {self.machine.bytes * vector}"
+                        self(access(self.acc(segment, pixel, vector), at, vector))
+                    if checked:
+                        self.label(skip)
+
+    def end(self) -> None:
+        """Apply ReLU where it is wanted (a NaN stays one) and store."""
+        zero = self.machine.v(self.first_w)
+        self(f"cmp qword ptr [rdi + {RELU}], 0", f"je {self.local('store')}", self.machine.zero(self.first_w))
+        self(*(f"vmaxps {self.machine.v(i)}, {zero}, {self.machine.v(i)}" for i in range(self.first_w)))
+        self.label("store")
+        self.each_pixel("new", self.machine.store, ())
+
+    def step(self, step: int, prefetch: bool) -> list[str]:
+        """One step: load NR weights, broadcast a channel of every pixel, multiply and add."""
+        machine, code = self.machine, []
+        for j in range(self.nv):
+            at = 4 * step * self.nr + machine.bytes * j
+            code.append(f"vmovups {machine.v(self.first_w + j)}, {machine.pointer} [rax + {at}]")
+        ahead = self.prefetches(step) if prefetch else []
+        for number in range(self.rows * self.mr):
+            segment, pixel = divmod(number, self.mr)
+            at = f"dword ptr [{BASES[segment]}{PIXELS[pixel]} + {4 * step}]"
+            if self.embedded:
+                acc = machine.v(self.acc(segment, pixel, 0))
+                code.append(f"vfmadd231ps {acc}, {machine.v(self.first_w)}, {at}{{1to16}}")
+            else:
+                x = machine.v(self.first_x + number % self.spare)
+                code.append(f"vbroadcastss {x}, {at}")
+                for j in range(self.nv):
+                    acc = machine.v(self.acc(segment, pixel, j))
+                    code.append(f"vfmadd231ps {acc}, {x}, {machine.v(self.first_w + j)}")
+            if ahead:
+                code.append(ahead.pop(0))
+        return code + ahead
+
+    def prefetches(self, step: int) -> list[str]:
+        """Prefetch the weights that lie the wanted number of steps ahead."""
+        if not self.prefetch_w:
+            return []
+        begin, width = 4 * self.nr * step, 4 * self.nr
+        first = -(-begin // LINE) * LINE
+        return [f"prefetcht0 byte ptr [rax + {at + width * self.prefetch_w}]" for at in range(first, begin + width, LINE)]
+
+    def advance(self, steps: int) -> list[str]:
+        """Move the pointers on."""
+        return [*(f"add {base}, {4 * steps}" for base in BASES[: self.rows]), f"add rax, {4 * steps * self.nr}"]
+
+    def jump(self, field: int) -> list[str]:
+        """Move the pixels' pointers by a distance of the tile."""
+        return [f"mov rbp, qword ptr [rdi + {field}]", *(f"add {base}, rbp" for base in BASES[: self.rows])]
+
+    def loops(self) -> None:
+        """Channel blocks, kernel rows, taps and, unrolled, the run of floats that lie side by side."""
+        unroll, local = self.unroll, self.local
+        self(*(f"mov {base}, qword ptr [rdi + {X + 8 * i}]" for i, base in enumerate(BASES[: self.rows])))
+        self(f"mov rax, qword ptr [rdi + {W}]", f"mov r14, qword ptr [rdi + {BLOCKS}]")
+        self("test r14, r14", f"jz {local('summed')}")
+        self.label("block")
+        self(f"mov r13, qword ptr [rdi + {ROWS}]")
+        self.label("row")
+        self(f"mov r15, qword ptr [rdi + {TAPS}]")
+        self.label("tap")
+        self(f"mov r12, qword ptr [rdi + {RUN}]", f"sub r12, {unroll}", f"jl {local('tail')}", ".p2align 5")
+        self.label("loop")
+        self.lines.append("#@block compute")
+        self(*(line for step in range(unroll) for line in self.step(step, prefetch=True)), *self.advance(unroll))
+        self.lines.append("#@end")
+        self(f"sub r12, {unroll}", f"jge {local('loop')}")
+        self.label("tail")
+        self(f"add r12, {unroll}", f"jz {local('ran')}")
+        self.label("one")
+        self(*self.step(0, prefetch=False), *self.advance(1), "dec r12", f"jnz {local('one')}")
+        self.label("ran")
+        for field, counter, label in ((TAP_JUMP, "r15", "tap"), (ROW_JUMP, "r13", "row"), (BLOCK_JUMP, "r14", "block")):
+            self(*self.jump(field), f"dec {counter}", f"jnz {local(label)}")
+        self.label("summed")
+
+
+def kernel_set(parameters: dict) -> list[dict]:
+    """Print the kernels of one parameter set: those of the wanted roles."""
+    kernels = []
+    for role in parameters["roles"]:
+        if role.partition("_")[0] != "compute":
+            raise ValueError(f"role {role}: this script prints compute kernels of a direct convolution")
+        compute = Compute(parameters, role)
+        entry = {"name": compute.name, "role": role, "signature": "void(const struct tile *)"}
+        kernels.append(entry | {"needs": [compute.machine.isa], "text": compute.emit()})
+    return kernels
+
+
+if __name__ == "__main__":
+    json.dump([kernel_set(parameters) for parameters in json.load(sys.stdin)], sys.stdout)
