@@ -20,7 +20,7 @@ from generators.llm.record import Recorder
 from generators.llm_author import LlmAuthor, case_of
 from generators.llm_policy import LlmPolicy
 from generators.policies import policy
-from generators.sketch import load_sketch, sketch_names
+from generators.sketch import declared_starts, load_sketch, sketch_names
 from generators.vanilla import STYLES, PlainAuthor
 from harness.errors import AuthorError, BadRequest, TargetUnavailable
 from harness.kernel import Author, Sketch, digest
@@ -64,8 +64,8 @@ class Expert:
         return (GENERATORS / "emit" / f"{self._emitter(target, sketch.name)}.py").read_text()
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
-        """Return the analytical model's points, best guess first."""
-        return start_points(sketch)
+        """Return the points a sketch declares, else those of the analytical model, best guess first."""
+        return declared_starts(sketch) or start_points(sketch)
 
     def accounts(self, target: Target, spec: OperatorSpec) -> Mapping[str, Any]:
         """Return nothing: the expert costs nothing to ask."""

@@ -7,7 +7,7 @@ Formulas see the target's hardware factors, the spec's dims and the sketch's own
 Checked-in sketches may also declare `when`, a formula that says which specs and targets they serve, and `parameters`:
 numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel script is given beside the kernel tunables and
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
-``scalar_0``, ``scalar_1``.
+``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's.
 """
 
 import tomllib
@@ -59,6 +59,19 @@ def resolve(name: str, source: str, declared: Mapping[str, Any], target: Target,
         names=names,
         parameters=parameters,
     )
+
+
+def declared_starts(sketch: Sketch) -> list[dict[str, int]]:
+    """Return the legal points of a checked-in declaration's ``[[starts]]``: formulas that differ from the start values."""
+    tunables = {tunable.name: tunable for tunable in sketch.tunables}
+    points: list[dict[str, int]] = []
+    for entry in _declaration(SKETCHES / f"{sketch.name}.toml").get("starts", ()):
+        wanted = {name: evaluate(formula, sketch.names) for name, formula in entry.items() if name in tunables}
+        chosen = {name: min(tunables[name].values, key=lambda v, to=value: abs(v - to)) for name, value in wanted.items()}
+        point = sketch.start | chosen
+        if point not in points and sketch.legal(point):
+            points.append(point)
+    return points
 
 
 def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> dict[str, float]:

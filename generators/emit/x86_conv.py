@@ -124,7 +124,7 @@ class Compute:
                 self("mov eax, 0xffff", "bzhi eax, eax, ebp", f"kmovw k{vector + 1}, eax")
 
     def count(self, vector: int) -> None:
-        """ebp = filters that exist from this vector on, 0 to 64."""
+        """Put into ebp how many filters exist from this vector on, 0 to 64."""
         self(f"mov rbp, qword ptr [rdi + {FILTERS}]", "xor eax, eax", f"sub rbp, {self.machine.lanes * vector}")
         self("cmovl rbp, rax", "mov eax, 64", "cmp rbp, 64", "cmovg rbp, rax")
 
