@@ -66,7 +66,7 @@ class Toolchain:
         with tempfile.TemporaryDirectory(prefix="opwright-program-") as place:
             output = Path(place) / "program"
             caches = {f"ZIG_{kind}_CACHE_DIR": str(self.store.path / "zig") for kind in ("GLOBAL", "LOCAL")}
-            command = [str(self._zig), "cc", "-O2", "-std=gnu11", "-Wno-pass-failed", "-o", str(output)]
+            command = [str(self._zig), "cc", "-O2", "-flto", "-std=gnu11", "-Wno-pass-failed", "-o", str(output)]
             command += [*(f"-I{path}" for path in includes), *map(str, sources), "-ldl", "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **caches}, check=False)
             if done.returncode:

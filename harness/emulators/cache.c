@@ -15,6 +15,7 @@
 #define LEVELS 3
 #define MISSES_MAX 64
 #define STREAMS_MAX 32
+#define RECENT 256
 #define NOBODY ~0ULL
 
 struct line {
@@ -47,6 +48,11 @@ static int64_t first_busy[MISSES_MAX], second_busy[MISSES_MAX];
 static int stream_count, ahead_first, ahead_second, confidence_needed = 2, stops_at_page = 1;
 static int write_allocate = 1;
 static uint32_t clock_hand;
+/* Where lines of the first level were found of late, by guest line: a short cut, checked by the tag. */
+static struct recent {
+    uint64_t line, tag;
+    struct line *at;
+} recent[RECENT];
 static uint64_t prefetched, written_back;
 
 static int64_t ticks(double cycles)
@@ -109,6 +115,7 @@ void cache_reset(void)
         for (size_t k = 0; k < count; k++)
             levels[i].lines[k] = (struct line){.tag = NOBODY};
     }
+    memset(recent, 0xff, sizeof recent);
     cache_restart();
 }
 
@@ -151,6 +158,23 @@ static inline struct line *look_up(struct level *level, uint64_t tag)
             return line;
         }
     return NULL;
+}
+
+/* Look a guest address up in the first level. */
+static inline struct line *look_up_first(uint64_t address)
+{
+    uint64_t number = address >> line_bits;
+    struct recent *short_cut = &recent[number % RECENT];
+    if (short_cut->line == number && short_cut->at->tag == short_cut->tag) {
+        if (!levels[0].fifo)
+            short_cut->at->used = ++clock_hand;
+        return short_cut->at;
+    }
+    uint64_t tag = physical(address);
+    struct line *line = look_up(&levels[0], tag);
+    if (line)
+        *short_cut = (struct recent){number, tag, line};
+    return line;
 }
 
 static void write_back_line(int from, uint64_t tag, int64_t now);
@@ -231,10 +255,11 @@ static int64_t from_below(uint64_t tag, int64_t now, int climbs)
 /* Fetch one line ahead; 0 where the buffers are full. */
 static int fetch_ahead(uint64_t address, int into_first, int64_t now)
 {
-    uint64_t tag = physical(address);
+    uint64_t tag;
     if (into_first) {
-        if (look_up(&levels[0], tag))
+        if (look_up_first(address))
             return 1;
+        tag = physical(address);
         int buffer = least(first_busy, first_misses);
         if (first_busy[buffer] > now)
             return 0;
@@ -242,6 +267,7 @@ static int fetch_ahead(uint64_t address, int into_first, int64_t now)
         first_busy[buffer] = arrives;
         insert(0, tag, arrives)->prefetched = 1;
     } else {
+        tag = physical(address);
         if (level_count < 2 || look_up(&levels[1], tag))
             return 1;
         if (second_busy[least(second_busy, second_misses)] > now)
@@ -306,8 +332,7 @@ static void prefetch_streams(uint64_t address, int64_t now)
 /* One line; when its data are there. */
 static int64_t access_line(uint64_t address, int64_t now, int store)
 {
-    uint64_t tag = physical(address);
-    struct line *line = look_up(&levels[0], tag);
+    struct line *line = look_up_first(address);
     if (line) {
         int64_t ready = line->ready > now ? line->ready : now;
         levels[0].hits++;
@@ -318,6 +343,7 @@ static int64_t access_line(uint64_t address, int64_t now, int store)
         }
         return ready;
     }
+    uint64_t tag = physical(address);
     levels[0].misses++;
     if (store && !write_allocate && (level_count < 2 || !look_up(&levels[1], tag))) {
         memory_free = (memory_free > now ? memory_free : now) + write_back; /* a full line, written past the caches */

@@ -185,8 +185,10 @@ static void child_call(void)
 {
     int64_t returned;
     stage = "opw_run";
+    uint64_t before = guest_isa.executed();
     if (enter(0, &returned))
-        say(reply_to, "{\"status\":\"ok\",\"returned\":%lld}", (long long)returned);
+        say(reply_to, "{\"status\":\"ok\",\"returned\":%lld,\"instructions\":%llu}", (long long)returned,
+            (unsigned long long)(guest_isa.executed() - before));
 }
 
 static void child_time(char **line)

@@ -17,7 +17,8 @@
 #define PORTS 16
 #define WINDOW_MAX 512
 #define STORE_BUFFER_MAX 64
-#define GAPS 1024 /* cycles of port use that are remembered */
+#define RING 64        /* words of 64 cycles of port use that are remembered */
+#define GAP_LONGEST 32 /* cycles; a longer operation is not fitted into a gap */
 #define PREDICTORS 4096
 
 enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };
@@ -48,10 +49,14 @@ static enum blocking blocking;
 
 static int64_t ready[TIMING_REGISTERS];
 static int64_t port_free[PORTS];
-/* Out of order: whether a port is busy in a cycle, and up to where all the following cycles are busy too. */
-static struct busy {
-    uint32_t cycle, end; /* the low halves: small, as every instruction looks here */
-} port_busy[PORTS][GAPS];
+/*
+ * Out of order: the cycles in which a port is busy, a bit each, from word `ring_first` (64 cycles each) to RING words on.
+ * Nothing begins before `dispatched`, so words fall out at that end and come in empty at the other.
+ */
+static uint64_t port_busy[PORTS][RING];
+static int64_t ring_first;
+static int64_t port_end[PORTS]; /* the cycle from which on nothing is planned */
+static int port_count;
 static int64_t carry[TIMING_CLASS_COUNT];
 static int64_t last_issue, last_done, resume, dispatched, retired_last;
 static int64_t retired[WINDOW_MAX], stores[STORE_BUFFER_MAX];
@@ -70,6 +75,7 @@ static uint16_t ports_of(char *text)
         if (i == PORTS)
             guest_fails("worker", "more than %d ports", PORTS);
         snprintf(port_names[i], sizeof port_names[i], "%s", name);
+        port_count = i >= port_count ? i + 1 : port_count;
         mask |= (uint16_t)(1 << i);
     }
     return mask;
@@ -138,7 +144,9 @@ void timing_restart(void)
 {
     memset(ready, 0, sizeof ready);
     memset(port_free, 0, sizeof port_free);
-    memset(port_busy, 0xff, sizeof port_busy);
+    memset(port_busy, 0, sizeof port_busy);
+    memset(port_end, 0, sizeof port_end);
+    ring_first = 0;
     memset(carry, 0, sizeof carry);
     memset(retired, 0, sizeof retired);
     memset(stores, 0, sizeof stores);
@@ -148,33 +156,57 @@ void timing_restart(void)
     cache_restart();
 }
 
-/* When all sources are there for an operation that takes `cycles` for the whole group. */
-static inline int64_t sources_ready(const struct timing_op *op, int64_t cycles)
+/* When register `i` of a group is begun, by an operation that takes `cycles` for the group; groups are mostly 2, 4 or 8. */
+static inline int64_t share(int i, int count, int64_t cycles)
+{
+    return count & (count - 1) ? i * cycles / count : i * cycles >> __builtin_ctz((unsigned)count);
+}
+
+/* Whether some operand of these spans is a register group; operands of one register, by far the most, go a short way. */
+static inline int has_group(const struct timing_span *spans, int count)
+{
+    uint64_t all = 0;
+    memcpy(&all, spans, (size_t)count * sizeof *spans);
+    return (all & 0xfe00fe00fe00fe00) != 0;
+}
+
+static inline int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t groups_ready(const struct timing_op *op, int64_t cycles)
 {
     int64_t when = 0;
     for (int s = 0; s < 4; s++) {
         const struct timing_span *span = &op->source[s];
-        if (span->count == 1) {
-            if (ready[span->first] > when)
-                when = ready[span->first];
-            continue;
-        }
-        for (int i = 0; i < span->count; i++) {
-            int64_t needed = ready[span->first + i] - i * cycles / span->count;
-            if (needed > when)
-                when = needed;
-        }
+        for (int i = 0; i < span->count; i++)
+            when = later(when, ready[span->first + i] - share(i, span->count, cycles));
     }
     return when;
 }
 
+/* When all sources are there for an operation that takes `cycles` for the whole group; register 0 always is. */
+static inline int64_t sources_ready(const struct timing_op *op, int64_t cycles)
+{
+    const struct timing_span *source = op->source;
+    if (has_group(source, 4))
+        return groups_ready(op, cycles);
+    return later(later(ready[source[0].first], ready[source[1].first]),
+                 later(ready[source[2].first], ready[source[3].first]));
+}
+
 static inline void targets_done(const struct timing_op *op, int64_t first, int64_t cycles)
 {
-    for (int s = 0; s < 2; s++) {
-        const struct timing_span *span = &op->target[s];
-        for (int i = 0; i < span->count; i++)
-            ready[span->first + i] = first + (span->count > 1 ? i * cycles / span->count : 0);
+    if (!has_group(op->target, 2)) {
+        ready[op->target[0].first] = first;
+        ready[op->target[1].first] = first;
+        ready[0] = 0;
+        return;
     }
+    for (int s = 0; s < 2; s++)
+        for (int i = 0; i < op->target[s].count; i++)
+            ready[op->target[s].first + i] = first + share(i, op->target[s].count, cycles);
 }
 
 /* In order: the earliest free of the ports, and it is taken. */
@@ -190,48 +222,109 @@ static inline int64_t take_port(uint16_t ports, int64_t when, int64_t cycles)
     return when;
 }
 
-/* The first cycle from `cycle` on in which a port has a gap of `cycles`. */
-static inline uint32_t find_gap(struct busy *busy, uint32_t cycle, uint32_t cycles)
+/* Forget the cycles before `dispatched`. */
+static void turn_ring(void)
 {
-    for (;;) {
-        uint32_t begin = cycle, k = 0;
-        while (busy[cycle % GAPS].cycle == cycle)
-            cycle = busy[cycle % GAPS].end;
-        while (begin != cycle) { /* all whom we passed now lead here at once */
-            uint32_t next = busy[begin % GAPS].end;
-            busy[begin % GAPS].end = cycle;
-            begin = next;
-        }
-        while (k < cycles && busy[(cycle + k) % GAPS].cycle != cycle + k)
-            k++;
-        if (k == cycles)
-            return cycle;
-        cycle += k;
+    int64_t first = dispatched >> (TICK_BITS + 6), gone = first - ring_first;
+    for (int64_t word = ring_first; word < ring_first + (gone < RING ? gone : RING); word++)
+        for (int port = 0; port < port_count; port++)
+            port_busy[port][word & (RING - 1)] = 0;
+    ring_first = first;
+}
+
+/* Bit i: the port is busy in `cycle` + i. */
+static inline uint64_t busy_from(const uint64_t *port, int64_t cycle)
+{
+    uint64_t low = port[cycle >> 6 & (RING - 1)], high = port[((cycle >> 6) + 1) & (RING - 1)];
+    return (uint64_t)(((unsigned __int128)high << 64 | low) >> (cycle & 63));
+}
+
+static void occupy(int port, int64_t cycle, int64_t cycles)
+{
+    port_end[port] = later(port_end[port], cycle + cycles);
+    for (; cycles > 0; cycles -= GAP_LONGEST, cycle += GAP_LONGEST) {
+        unsigned __int128 bits = (unsigned __int128)((1ULL << (cycles < GAP_LONGEST ? cycles : GAP_LONGEST)) - 1) << (cycle & 63);
+        port_busy[port][cycle >> 6 & (RING - 1)] |= (uint64_t)bits;
+        port_busy[port][((cycle >> 6) + 1) & (RING - 1)] |= (uint64_t)(bits >> 64);
     }
 }
 
-/* Out of order: the port with the earliest gap, at its time. */
-static int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
+/* The port with the earliest gap of `cycles` from `*cycle` on, which becomes the gap's first cycle. */
+static int find_gap(uint16_t ports, int64_t *cycle, int64_t cycles)
 {
-    int64_t *left = &carry[op->class], whole = (cycles + *left) / TICKS;
-    *left = (cycles + *left) % TICKS;
+    for (;; *cycle += 65 - cycles) {
+        int best = 64, chosen = 0;
+        for (unsigned rest = ports; rest; rest &= rest - 1) {
+            int port = __builtin_ctz(rest);
+            uint64_t gaps = ~busy_from(port_busy[port], *cycle);
+            for (int64_t k = 1; k < cycles; k++)
+                gaps &= gaps >> 1; /* from here on k + 1 cycles are free */
+            int wait = gaps ? __builtin_ctzll(gaps) : 64;
+            chosen = wait < best ? port : chosen;
+            best = wait < best ? wait : best;
+        }
+        if (best < 64) {
+            *cycle += best;
+            return chosen;
+        }
+    }
+}
+
+/* The same for the one cycle that most instructions take. */
+static inline int find_cycle(uint16_t ports, int64_t *cycle)
+{
+    uint64_t busy;
+    for (;; *cycle += 64) {
+        busy = ~0ULL;
+        for (unsigned rest = ports; rest; rest &= rest - 1)
+            busy &= busy_from(port_busy[__builtin_ctz(rest)], *cycle);
+        if (~busy)
+            break;
+    }
+    *cycle += __builtin_ctzll(~busy);
+    for (unsigned rest = ports;; rest &= rest - 1) {
+        int port = __builtin_ctz(rest);
+        if (!(port_busy[port][*cycle >> 6 & (RING - 1)] >> (*cycle & 63) & 1))
+            return port;
+    }
+}
+
+static int find_end(uint16_t ports, int64_t *cycle)
+{
+    int best = __builtin_ctz(ports);
+    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
+        if (port_end[__builtin_ctz(rest)] < port_end[best])
+            best = __builtin_ctz(rest);
+    *cycle = port_end[best] > *cycle ? port_end[best] : *cycle;
+    return best;
+}
+
+static void take_long(uint16_t ports, int64_t *cycle, int64_t cycles, int64_t kept)
+{
+    int fits = cycles <= GAP_LONGEST && *cycle + cycles < kept;
+    int port = fits ? find_gap(ports, cycle, cycles) : find_end(ports, cycle);
+    if (*cycle + cycles < kept)
+        occupy(port, *cycle, cycles);
+    else /* beyond what is kept bit by bit */
+        port_end[port] = *cycle + cycles;
+}
+
+/* Out of order: the port with the earliest gap, at its time. Fractions of a cycle add up over instructions of a class. */
+static inline int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
+{
+    int64_t sum = cycles + carry[op->class], whole = sum >> TICK_BITS, cycle = (when + TICKS - 1) >> TICK_BITS;
+    carry[op->class] = sum & (TICKS - 1);
     if (!whole)
         return when;
-    if (whole > GAPS / 8)
-        return take_port(ports, when, cycles);
-    int64_t first = (when + TICKS - 1) / TICKS;
-    uint32_t best = UINT32_MAX, length = (uint32_t)whole;
-    struct busy *chosen = NULL;
-    for (unsigned rest = ports; rest && best; rest &= rest - 1) {
-        struct busy *busy = port_busy[__builtin_ctz(rest)];
-        uint32_t wait = find_gap(busy, (uint32_t)first, length) - (uint32_t)first;
-        if (wait < best)
-            best = wait, chosen = busy;
+    int64_t kept = 64 * (ring_first + RING - 2);
+    if (__builtin_expect(whole == 1 && cycle < kept, 1)) {
+        int port = find_cycle(ports, &cycle);
+        port_busy[port][cycle >> 6 & (RING - 1)] |= 1ULL << (cycle & 63);
+        port_end[port] = later(port_end[port], cycle + 1);
+    } else {
+        take_long(ports, &cycle, whole, kept);
     }
-    uint32_t from = (uint32_t)first + best;
-    for (uint32_t k = from; k != from + length; k++)
-        chosen[k % GAPS] = (struct busy){k, from + length};
-    return (first + best) * TICKS;
+    return cycle * TICKS;
 }
 
 /* The time at which an instruction begins; its port is taken from then on. */
@@ -248,6 +341,8 @@ static inline int64_t begin(const struct timing_op *op, int64_t cycles)
     }
     int64_t next = dispatched + step > resume ? dispatched + step : resume;
     dispatched = retired[oldest] > next ? retired[oldest] : next;
+    if (__builtin_expect(dispatched >> (TICK_BITS + 6) != ring_first, 0))
+        turn_ring();
     if (when < dispatched + TICKS)
         when = dispatched + TICKS;
     return take_gap(op, class->ports, when, cycles);

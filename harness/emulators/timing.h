@@ -13,7 +13,8 @@
 
 #include <stdint.h>
 
-#define TICKS 64
+#define TICK_BITS 6
+#define TICKS (1 << TICK_BITS)
 
 /* Classes of instructions. A class that a target does not describe takes the description of its second name. */
 #define TIMING_CLASSES(X)                                                                                             \

@@ -34,10 +34,19 @@ class EmulatedSession(Session):
     """One guest; `counters` holds what the model counted in the last timed call."""
 
     counters: Mapping[str, int] = {}
+    instructions: int = 0
+    """Executed in the last call, functional or timed."""
+    host_cpu_s: float = 0.0
+    """What the last call cost this machine, warm-up included."""
 
     def call(self, timeout_s: float) -> Verdict:
         """Make one checked, functional call."""
-        return super().call(PATIENCE * timeout_s)
+        if self.verdict.ok:
+            reply = self._request("call", PATIENCE * timeout_s, "")
+            self.verdict = verdict_of(reply)
+            self.instructions = reply.get("instructions", 0)
+            self.host_cpu_s = reply.get("outside_cpu_ns", 0) * 1e-9
+        return self.verdict
 
     def time(
         self, *, timeout_s: float, samples: int, sample_s: float = 1e-4, budget_s: float = 0.01, warm: int = 1
@@ -49,6 +58,7 @@ class EmulatedSession(Session):
         self.verdict = verdict_of(reply)
         if not self.verdict.ok:
             return None
+        self.instructions, self.host_cpu_s = reply["instructions"], reply["outside_cpu_ns"] * 1e-9
         self.counters = {key: int(value) for key, value in (pair.split("=") for pair in reply["counters"].split())}
         seconds = reply["samples"][0][0] * 1e-9
         return Timing(calls=1, cpu_s=(seconds,), wall_s=(seconds,), switches=(0,), outside_cpu_s=seconds)
