@@ -1,15 +1,16 @@
 """
 The paper's baselines of prompting: one question, one C file behind the contract's two functions, no hints, no repair.
 
-``vanilla`` asks plainly, ``cot`` asks to think step by step first. The answer is compiled, verified and measured as
-any other operator; it has no tunables, so tuning is one measurement.
+``vanilla`` asks plainly, ``cot`` asks to think step by step first; they have no tunables, so tuning is one measurement.
+``plain`` asks for C without intrinsics and for its tunables: the paper's "LLM code + AT" (figure 3a). Every answer is
+compiled, verified and measured as any other operator.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from generators import templates
-from generators.answers import SketchAnswer, Unreadable, block
+from generators.answers import SketchAnswer, Unreadable, block, read_sketch
 from generators.llm import Prompt
 from generators.llm_author import NO_SCRIPT, LlmAuthor, case_of, make_draft
 from harness.drafting import Attempt, Draft
@@ -18,7 +19,9 @@ from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.target import Target
 
-STYLES = ("vanilla", "cot")
+STYLES = ("vanilla", "cot", "plain")
+TUNED = "plain"
+"""The style whose answer declares tunables."""
 NOTHING: Mapping[str, Any] = {
     "roles": [],
     "needed": {},
@@ -58,13 +61,24 @@ class PlainAuthor(LlmAuthor):
             "names": names,
             "header": templates.header(),
         }
+        if self._style == TUNED:
+            holes["factors"] = templates.factors(target)
         text = templates.render(self._style, holes)
         fingerprint = templates.fingerprint(self._style)
         prompt = Prompt(case=case_of(target, spec), question=self._style, round=0, text=text, fingerprint=fingerprint)
         done = self.llm.complete(prompt)
         try:
-            source = block(done.text, "c", done.finish == "length")
+            answer = self._read(done.text, done.finish == "length", target, spec)
         except Unreadable as error:
             return Verdict(outcome=Outcome.SCREENED, reason=f"unusable answer: {error}")
-        answer = SketchAnswer(source=source, declared={"operator": spec.operator, **NOTHING}, starts=())
         return make_draft(answer, NO_SCRIPT, target, spec)
+
+    def _read(self, text: str, cut: bool, target: Target, spec: OperatorSpec) -> SketchAnswer:
+        """Take the C file and, where tunables were asked for, their declaration; raise `Unreadable` for anything else."""
+        source = block(text, "c", cut)
+        if self._style != TUNED:
+            return SketchAnswer(source=source, declared={"operator": spec.operator, **NOTHING}, starts=())
+        answer = read_sketch(source, block(text, "json", cut), target, spec)
+        if answer.declared["roles"]:
+            raise Unreadable("plain C calls no kernels; leave out the roles")
+        return answer

@@ -15,6 +15,7 @@ from harness.operators.gemm import GemmSpec
 from harness.search import Step, search_factory
 from harness.search.history import LIMIT, Statistics
 from harness.search.space import SketchSpace
+from suites.selftest.goldens import assert_golden
 from suites.selftest.test_templates import sample_target
 
 SPEC = GemmSpec(m=8, n=8, k=8)
@@ -58,6 +59,20 @@ def test_action_space_is_the_models():
     assert ["mc-1", "kc+1"] == [action.label for action in chosen]
     assert all(action.label in model.prompts[0].text for action in LEGAL)
     assert model.prompts[0].json
+
+
+def test_prompts_are_the_golden_ones():
+    asked, model = policy('{"actions": ["mc+9"]}', '{"actions": ["mc-1", "kc+1"]}')
+    history = Statistics()
+    step = history.record(LEGAL[0], 1.0, 0.9)
+    history.record(LEGAL[1], 1.0, inf)
+    actions = asked.actions(START, history, LEGAL)
+    asked.choose(START, [step], history, actions, Random(0))
+    space, refused, following = (prompt.text for prompt in model.prompts)
+
+    assert_golden("action_space", space)
+    assert_golden("refused_action", refused)
+    assert_golden("next_action", following)
 
 
 def test_one_answer_serves_several_visits():

@@ -11,6 +11,7 @@ from generators.extraction import Extraction, check, extract, passages
 from generators.llm import Completion, NoAnswer, Prompt
 from generators.manual import FACTORS, quantities, quantity, read_manual, read_offline
 from harness.errors import BadRequest
+from suites.selftest.goldens import assert_golden
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "generators" / "manuals" / "server_512.md"
@@ -115,6 +116,16 @@ def test_reader_stands_in_for_a_model_that_does_not_answer_and_says_so(answers):
     assert TRUE == values(extraction)
     assert not extraction.by_model
     assert "the deterministic reader answered" in extraction.problems[0]
+
+
+def test_questions_are_the_golden_ones():
+    """The first question, and the second, which says what was wrong with the first answer."""
+    lie = {**GOOD["l1_bytes"], "value": 65536}
+    model = Model(json.dumps({"l1_bytes": lie}), "{}")
+    extract(["# A made-up core", "The level-1 data cache holds 32 KiB.", "Its lines have 64 bytes."], model, "sample")
+
+    assert_golden("factors", model.prompts[0])
+    assert_golden("refused_factors", model.prompts[1])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
 """Every prompt renders for every target and operator, and what it says is kept as golden copies."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from generators import templates
@@ -16,15 +13,16 @@ from harness.errors import BadRequest
 from harness.operators import operators
 from harness.record import Outcome, Verdict
 from harness.target import TARGETS, Target, load_target
+from suites.selftest.goldens import assert_golden
 from suites.selftest.scripted_llm import ScriptedLlm, recorded
 
-GOLDEN = Path(__file__).parent / "golden"
 ANSWERS = {
     ("sketch", 0): '```c\nint x;\n```\n```json\n{"roles": ["compute"], "tunable": [], "starts": []}\n```',
     ("kernel", 0): "```python\nprint([])\n```",
     ("repair", 1): "nothing",
     ("vanilla", 0): "nothing",
     ("cot", 0): "nothing",
+    ("plain", 0): "nothing",
 }
 FAILED = Verdict(outcome=Outcome.WRONG, reason="C[0, 0] is 1, not 2; 3 of 4 differ")
 
@@ -72,23 +70,19 @@ TARGET_IDS = [f"{target.isa}-{number}" for number, target in enumerate(EVERY_TAR
 def test_every_prompt_renders(target, name):
     texts = prompts(target, name)
 
-    assert {"sketch", "kernel", "repair", "vanilla", "cot"} == set(texts)
+    assert {"sketch", "kernel", "repair", "vanilla", "cot", "plain"} == set(texts)
     assert not [text for text in texts.values() if templates.HOLE.search(text)]
     assert all(f"`OPW_DIM_{dim.upper()}`" in texts["sketch"] for dim in operators()[name].shape_sets["smoke"][0].dims())
     assert FAILED.reason in texts["repair"]
 
 
-@pytest.mark.parametrize("question", ["sketch", "kernel", "repair", "vanilla", "cot"])
+@pytest.mark.parametrize("question", ["sketch", "kernel", "repair", "vanilla", "cot", "plain"])
 def test_prompt_is_the_golden_one(question, monkeypatch):
     monkeypatch.setattr(
         "generators.llm_author.few_shot", lambda target: "(the expert's script for another instruction set)"
     )
-    path = GOLDEN / f"{question}.md"
-    text = prompts(sample_target(), "gemm")[question] + "\n"
-    if os.environ.get("OPWRIGHT_UPDATE_GOLDEN"):
-        path.write_text(text)
 
-    assert path.read_text() == text, "a prompt changed: look at the difference, then OPWRIGHT_UPDATE_GOLDEN=1 pytest"
+    assert_golden(question, prompts(sample_target(), "gemm")[question])
 
 
 def test_hints_go_to_the_question_they_help():
