@@ -64,8 +64,8 @@ def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) ->
             print(f"{name}: {refused}", file=sys.stderr)
     target = bench.target(case.target)
     for name, baseline in bench.baselines(target).items():
-        if baseline.unavailable(case.spec) is None:
-            items[name] = baseline.build(bench.toolchain, target, case.spec)
+        if baseline.offers(case) and baseline.unavailable(case, target) is None:
+            items[name] = baseline.build(bench.toolchain, target, case)
     return items
 
 

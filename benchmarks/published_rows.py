@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.baselines import Baseline
+from harness.case import Case
 from harness.compare import FRESH_SEED, verify_baseline
 from harness.operators.gemm import GemmSpec
 from harness.runners.arena import Arena, Placement
@@ -28,7 +29,7 @@ LINE = "{:24}{:>11}{:>11}{:>9}"
 
 def predict(bench: Workbench, target: Target, baseline: Baseline, spec: GemmSpec) -> tuple[float, str]:
     """Return the modelled GFLOP/s of a baseline, and the library's version and core; raise `ValueError` if it is wrong."""
-    item = baseline.build(bench.toolchain, target, spec)
+    item = baseline.build(bench.toolchain, target, Case(target=target.name, spec=spec))
     with bench.worker(target) as worker, Arena(spec, Placement.ALIGNED) as arena:
         small = GemmSpec(m=65, n=70, k=130)
         verdict = verify_baseline(worker, item, small)

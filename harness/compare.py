@@ -153,8 +153,8 @@ def _timed(
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
-        environment.update(baseline.environment(target))
-    items = {name: baseline.build(bench.toolchain, target, spec) for name, baseline in baselines.items()}
+        environment.update(baseline.environment(tuned.case, target))
+    items = {name: baseline.build(bench.toolchain, target, tuned.case) for name, baseline in baselines.items()}
     with bench.worker(target, environment) as worker, ExitStack() as stack:
         verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
@@ -167,6 +167,8 @@ def _timed(
         sessions: dict[str, Session] = {
             name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
         }
+        for name in right:  # what a library compiles or resolves at its first call belongs to no sample
+            sessions[name].call(timeout_s(spec))
         probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
         every = _rounds(sessions, spec, worker)

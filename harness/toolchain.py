@@ -98,6 +98,19 @@ class Toolchain:
             refused = self._run([compile_it, link_it], home, trusted)
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", key=key)
 
+    def link_archives(self, archives: Sequence[Path]) -> Path:
+        """Return one shared object of whole static libraries, a peer's; what they do not define is left to the loader."""
+        key = digest("archives", self.name, [digest(path.read_bytes().hex()) for path in archives])
+        if (built := self.store.artefact(key)) is not None:
+            return built
+        with tempfile.TemporaryDirectory(prefix="opwright-archives-") as place:
+            output = Path(place) / "out.so"
+            command = self._link(["--whole-archive", *archives, "--no-whole-archive"], output, may_import=True)
+            done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise ToolchainError(f"{archives[0].name} cannot be linked: {_first_lines(done.stderr)}")
+            return self.store.put_artefact(output.read_bytes(), ".so", key=key)
+
     def assemble(self, kernels: Sequence[KernelText], machine: Machine, *, trusted: bool) -> dict[str, Path | Verdict]:
         """Assemble kernels, many a file; map the digest of each text to its shared object or to what is wrong with it."""
         results: dict[str, Path | Verdict] = {}
@@ -154,7 +167,7 @@ class Toolchain:
         assemble = [self._zig, "clang", "-cc1as", "-triple", machine.triple, "-filetype", "obj"]
         return [[*assemble, *machine.assembler_flags, source, "-o", made], self._link([made], output)]
 
-    def _link(self, objects: Sequence[Path], output: Path, may_import: bool = False) -> list[str | Path]:
+    def _link(self, objects: Sequence[str | Path], output: Path, may_import: bool = False) -> list[str | Path]:
         undefined = [] if may_import else ["-z", "defs"]
         return [self._zig, "ld.lld", "-shared", "-z", "noexecstack", *undefined, *objects, "-o", output]
 

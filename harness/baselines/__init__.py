@@ -1,20 +1,16 @@
 """
 Baselines: the libraries an expert would have used, behind the same two functions as a candidate.
 
-A file here exports ``BASELINE``; its adapters are C files ``<baseline>_<operator>.c`` beside it, so a baseline that
-has none for an operator says so.
+A file here exports ``BASELINE``. Most stand before C files ``<library>_<operator>.c`` (`harness.adapter`).
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
-from harness.operator import OperatorSpec
+from harness.case import Case
 from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.toolchain import Toolchain
-
-ADAPTERS = Path(__file__).parent
 
 
 class Baseline(Protocol):
@@ -24,11 +20,14 @@ class Baseline(Protocol):
     runners: tuple[str, ...]
     """The kinds of runner it exists for: ``native``, ``cuda`` ..."""
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return why it cannot serve the spec on the target, cause and remedy, or None when it can."""
+    def offers(self, case: Case) -> bool:
+        """Return whether it has anything for the computation: operator, dtypes, sizes, threads."""
 
-    def environment(self, target: Target) -> Mapping[str, str]:
-        """Return environment variables for the process it is loaded into (its core type, one thread)."""
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return why it cannot be had on the target, cause and remedy, or None when it can."""
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
+    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
+        """Return environment variables for the process it is loaded into (its core type, its threads)."""
+
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
         """Return the adapter and the library, in load order."""

@@ -4,16 +4,13 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.baselines import ADAPTERS
-from harness.build import names_header
-from harness.dtype import DType
-from harness.errors import BaselineUnavailable
-from harness.machine import Machine
-from harness.operator import OperatorSpec
-from harness.record import Verdict
+from harness.adapter import Adapter
+from harness.case import Case
 from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.toolchain import Toolchain
+
+ADAPTER = Adapter(library="openblas", dtypes={"gemm": ("fp32", "fp64"), "conv2d": ("fp32",)})
 
 
 class OpenBlas:
@@ -22,36 +19,23 @@ class OpenBlas:
     name = "openblas"
     runners = ("native",)
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return what is missing: the wheel, an adapter, a dtype."""
-        if importlib.util.find_spec("scipy_openblas32") is None:
-            return "openblas: the scipy-openblas32 wheel is missing; run pip install -e ."
-        if not adapter(spec).exists():
-            return f"openblas: no adapter for {spec.operator}; add {adapter(spec).name} to harness/baselines"
-        return None if spec.dtype is DType.F32 else f"openblas: no adapter for {spec.dtype}"
+    def offers(self, case: Case) -> bool:
+        """Single and double precision."""
+        return ADAPTER.serves(case.spec)
 
-    def environment(self, target: Target) -> Mapping[str, str]:
-        """One thread; the Haswell core where AVX-512 is masked off, else the core OpenBLAS detects."""
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return that the wheel is missing, if it is."""
+        found = importlib.util.find_spec("scipy_openblas32") is not None
+        return None if found else "openblas: the scipy-openblas32 wheel is missing; run pip install -e ."
+
+    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
+        """The case's threads; the Haswell core where AVX-512 is masked off, else the core OpenBLAS detects."""
         core = {} if target.vector_bits.value == 512 else {"OPENBLAS_CORETYPE": "Haswell"}
-        return {"OPENBLAS_NUM_THREADS": "1", **core}
+        return {"OPENBLAS_NUM_THREADS": str(case.threads), **core}
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
         """Compile the adapter; the library itself is loaded from the wheel."""
-        names = names_header(tuple(spec.dims()))
-        built = toolchain.compile_c(adapter_source(spec), names, Machine.of(target), trusted=True, may_import=True)
-        if isinstance(built, Verdict):
-            raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {built.reason}")
-        return NativeObject(name=self.name, libraries=(_library(), built), trusted=True)
-
-
-def adapter(spec: OperatorSpec) -> Path:
-    """Return the file that puts the library behind the contract's two functions for an operator."""
-    return ADAPTERS / f"openblas_{spec.operator}.c"
-
-
-def adapter_source(spec: OperatorSpec) -> str:
-    """Return an adapter with what every one of them says of the library."""
-    return adapter(spec).read_text() + (ADAPTERS / "openblas_describe.c").read_text()
+        return ADAPTER.build(toolchain, target, case, [_library()])
 
 
 def _library() -> Path:

@@ -17,13 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.baselines import ADAPTERS
-from harness.baselines.openblas import adapter, adapter_source
+from harness.adapter import BASELINES
+from harness.baselines.openblas import ADAPTER
 from harness.build import names_header
-from harness.dtype import DType
+from harness.case import Case
 from harness.errors import BaselineUnavailable
 from harness.machine import Machine
-from harness.operator import OperatorSpec
 from harness.record import Verdict
 from harness.runners.native import NativeObject
 from harness.store import default_store
@@ -58,37 +57,34 @@ class GuestOpenBlas:
     name = "openblas"
     runners = ("emulated",)
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return what is missing: an adapter, a dtype, the wheel and a network to fetch it from."""
+    def offers(self, case: Case) -> bool:
+        """Single and double precision, one thread: the guest has no others."""
+        return ADAPTER.serves(case.spec) and case.threads == 1
+
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return what is missing: the wheel, or a network to fetch it from."""
         if target.isa not in WHEELS:
             return f"openblas: no wheel is known for {target.isa}"
-        if not adapter(spec).exists():
-            return f"openblas: no adapter for {spec.operator}; add {adapter(spec).name} to harness/baselines"
-        if spec.dtype is not DType.F32:
-            return f"openblas: no adapter for {spec.dtype}"
         try:
             _library(WHEELS[target.isa])
         except BaselineUnavailable as missing:
             return str(missing)
         return None
 
-    def environment(self, target: Target) -> Mapping[str, str]:
+    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """Return nothing: the guest has an environment of its own."""
         return {}
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> NativeObject:
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
         """Compile the adapter and the guest's C library for the target; the library itself comes from the wheel."""
         machine = Machine.of(target)
         hwcap = HWCAP_NEON if target.isa == "neon" else HWCAP_V if "v" in target.features else 0
         core = target.toolchain.get("openblas_core", "")
-        names = names_header(tuple(spec.dims())) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
-        libc = toolchain.compile_c((ADAPTERS / "guest_libc.c").read_text(), names, machine, trusted=True)
-        shim = toolchain.compile_c(adapter_source(spec), names, machine, trusted=True, may_import=True)
-        for built in (libc, shim):
-            if isinstance(built, Verdict):
-                raise BaselineUnavailable(f"openblas: the {spec.operator} adapter does not build: {built.reason}")
-        libraries = (libc, _library(WHEELS[target.isa]), shim)
-        return NativeObject(name=self.name, libraries=libraries, trusted=True)
+        names = names_header(()) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
+        libc = toolchain.compile_c((BASELINES / "guest_libc.c").read_text(), names, machine, trusted=True)
+        if isinstance(libc, Verdict):
+            raise BaselineUnavailable(f"openblas: the guest's C library does not build: {libc.reason}")
+        return ADAPTER.build(toolchain, target, case, [libc, _library(WHEELS[target.isa])])
 
 
 def _library(wheel: Wheel) -> Path:

@@ -29,6 +29,8 @@ static struct opw_args args;
 static struct opw_tunables tunables;
 typedef int entry(const struct opw_args *, const struct opw_tunables *, void *);
 static entry *run, *prepare;
+static int (*begin)(const struct opw_args *);
+static const char *(*describe)(void);
 static int child_reply;
 static int64_t call_ns; /* CPU time of the latest single call: how many calls make a sample */
 
@@ -93,8 +95,8 @@ static void read_problem(char **line)
     args.parallel_for = serial_for;
 }
 
-/* The libraries in order; the last one exports opw_run. Returns opw_describe's text, or "". */
-static const char *load(char **line, int trusted)
+/* The libraries in order; the last one exports opw_run. */
+static void load(char **line, int trusted)
 {
     const char *paths[OPW_MAX_KERNELS + 2];
     void *library[OPW_MAX_KERNELS + 2];
@@ -108,7 +110,8 @@ static const char *load(char **line, int trusted)
             child_fails("worker", "seccomp is not available");
     }
     for (int i = 0; i < count; i++) {
-        library[i] = dlopen(paths[i], RTLD_NOW | (trusted ? RTLD_GLOBAL : RTLD_LOCAL));
+        /* libraries may need each other both ways (MKL's do): lazily bound, the warm-up call finds what it calls */
+        library[i] = dlopen(paths[i], trusted ? RTLD_LAZY | RTLD_GLOBAL : RTLD_NOW | RTLD_LOCAL);
         if (!library[i])
             child_fails("load", dlerror());
     }
@@ -125,13 +128,22 @@ static const char *load(char **line, int trusted)
         tunables.value[i] = number(line);
     run = (entry *)dlsym(library[count - 1], "opw_run");
     prepare = (entry *)dlsym(library[count - 1], "opw_prepare");
-    const char *(*describe)(void) = dlsym(library[count - 1], "opw_describe");
+    begin = dlsym(library[count - 1], "opw_begin");
+    describe = dlsym(library[count - 1], "opw_describe");
     if (!run)
         child_fails("load", "the object does not export opw_run");
     size_t (*size)(const struct opw_args *, const struct opw_tunables *) = dlsym(library[count - 1], "opw_workspace");
     stage = "opw_workspace";
     regions[operand_count].bytes = size ? size(&args, &tunables) : 0;
-    return describe ? describe() : "";
+}
+
+/* What a baseline does once for many calls; a candidate has nothing of the kind. Returns its description, or "". */
+static const char *begin_baseline(int trusted)
+{
+    stage = "opw_begin";
+    if (trusted && begin && begin(&args))
+        child_fails("load", "opw_begin failed");
+    return trusted && describe ? describe() : "";
 }
 
 /* Workspace: huge pages where the kernel gives them, poisoned with NaN, flush with its upper guard. */
@@ -246,8 +258,9 @@ void child_main(char *line, int request, int reply)
     read_problem(&line);
     int trusted = (int)number(&line);
     size_t limit = (size_t)number(&line);
-    const char *description = load(&line, trusted);
+    load(&line, trusted);
     void *workspace = map_workspace(limit);
+    const char *description = begin_baseline(trusted);
     if (!trusted && forbid_system_calls(0))
         child_fails("worker", "seccomp is not available");
     prepare_constants(workspace);

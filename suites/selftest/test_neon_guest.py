@@ -8,6 +8,7 @@ import pytest
 from generators.generator import Expert
 from harness.baselines.openblas_guest import BASELINE
 from harness.build import Builder
+from harness.case import Case
 from harness.errors import BaselineUnavailable
 from harness.kernel import Candidate, KernelText
 from harness.machine import Machine
@@ -129,7 +130,7 @@ def test_microbenchmarks_reproduce_the_published_throughput(bench, target_name, 
 def test_openblas_runs_in_the_guest_and_is_right(bench, worker):
     spec = GemmSpec(m=65, n=70, k=130)
     try:
-        item = BASELINE.build(bench.toolchain, CORTEX, spec)
+        item = BASELINE.build(bench.toolchain, CORTEX, Case(target=CORTEX.name, spec=spec))
     except BaselineUnavailable as missing:
         pytest.skip(str(missing))
     verdict = verify_exact(worker, item, spec, exact_operands(spec, np.random.default_rng(3)), Placement.END)

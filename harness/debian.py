@@ -1,0 +1,90 @@
+"""
+Debian packages for peers that no wheel has: fetched by apt-get, pinned by version and hash, kept beside the store.
+
+`python -m harness.debian blis libxsmm` fetches; nothing is installed, and nothing else fetches.
+"""
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from harness.errors import BaselineUnavailable
+from harness.store import default_store
+
+FETCH_S = 300
+BASELINES = ("blis", "libxsmm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One .deb and the files wanted of it."""
+
+    name: str
+    version: str
+    sha256: str
+    members: tuple[str, ...]
+    """Paths within the package."""
+
+
+def fetched(package: Package) -> list[Path]:
+    """Return the members of a package in order, or nothing where it has not been fetched."""
+    found = [_place(package) / Path(member).name for member in package.members]
+    return found if all(path.exists() for path in found) else []
+
+
+def fetch(package: Package) -> list[Path]:
+    """Fetch a package and return its members; raise `BaselineUnavailable` with what went wrong and what to do."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise BaselineUnavailable(f"{package.name}: this is no Debian; install the library and name it instead")
+    with tempfile.TemporaryDirectory(prefix="opwright-deb-") as name:
+        work = Path(name)
+        _run(["apt-get", "download", f"{package.name}={package.version}"], work, package)
+        file = next(work.glob("*.deb"))
+        if hashlib.sha256(file.read_bytes()).hexdigest() != package.sha256:
+            raise BaselineUnavailable(f"{package.name}: {file.name} is not the file that is pinned")
+        _run(["dpkg-deb", "-x", file.name, "files"], work, package)
+        place = _place(package)
+        place.mkdir(parents=True, exist_ok=True)
+        for member in package.members:
+            partial = place / f"partial-{Path(member).name}"
+            shutil.copyfile((work / "files" / member).resolve(), partial)
+            partial.replace(place / Path(member).name)
+    return fetched(package)
+
+
+def _run(command: list[str], work: Path, package: Package) -> None:
+    try:
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=FETCH_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BaselineUnavailable(f"{package.name}: {command[0]} gave no answer within {FETCH_S} s; try again") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise BaselineUnavailable(f"{package.name}: {' '.join(command)} failed ({said}); run apt-get update first")
+
+
+def _place(package: Package) -> Path:
+    return default_store() / "packages" / package.sha256
+
+
+def main() -> int:
+    """Fetch the packages of the baselines named."""
+    parser = argparse.ArgumentParser(prog="python -m harness.debian", description=__doc__.split("\n\n")[0])
+    parser.add_argument("baseline", nargs="+", choices=BASELINES)
+    for name in parser.parse_args().baseline:
+        try:
+            for path in fetch(import_module(f"harness.baselines.{name}").PACKAGE):
+                print(path)
+        except BaselineUnavailable as refused:
+            print(refused, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

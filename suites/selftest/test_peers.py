@@ -1,0 +1,80 @@
+"""Every peer that is here is right, says what it is, and is measured as ours is."""
+
+import numpy as np
+import pytest
+
+import harness.baselines
+from harness.adapter import BASELINES, signature
+from harness.case import Case
+from harness.compare import verify_baseline
+from harness.dtype import DType
+from harness.measure import interleave
+from harness.operators.conv2d import Conv2dSpec
+from harness.operators.gemm import GemmSpec
+from harness.registry import discover
+from harness.runners.arena import Arena, Placement
+from harness.verify import real_operands, timeout_s
+
+SPECS = [
+    GemmSpec(m=48, n=40, k=56),
+    GemmSpec(m=17, n=33, k=9),
+    GemmSpec(m=17, n=33, k=9, beta=1.0),
+    GemmSpec(m=37, n=61, k=75, trans_a=True, alpha=-1.5, beta=0.5),
+    GemmSpec(m=37, n=61, k=75, trans_b=True, lda=80, ldb=81, ldc=70),
+    GemmSpec(m=37, n=61, k=75, dtype=DType.F64),
+    GemmSpec(m=16, n=24, k=64, dtype=DType.BF16, out=DType.F32),
+    GemmSpec(m=16, n=24, k=64, dtype=DType.BF16),
+    GemmSpec(m=16, n=24, k=64, dtype=DType.I8),
+    Conv2dSpec(n=2, c=5, h=9, w=8, f=13, r=3, s=3, padding=1),
+    Conv2dSpec(n=2, c=16, h=9, w=8, f=32, r=3, s=3, stride=2, padding=1, layout="nhwc"),
+    Conv2dSpec(n=1, c=16, h=10, w=11, f=16, r=3, s=3, padding=2, dilation=2),
+    Conv2dSpec(n=1, c=16, h=7, w=9, f=48, r=1, s=1, layout="nhwc"),
+]
+PEERS = {b.name: b for b in discover(harness.baselines, "BASELINE").values() if "native" in b.runners}
+CASES = [Case(target="host", spec=spec) for spec in SPECS]
+OFFERED = [(name, case) for case in CASES for name in PEERS if PEERS[name].offers(case)]
+
+
+@pytest.mark.parametrize(("name", "asked"), OFFERED, ids=lambda part: getattr(part, "slug", part))
+def test_a_peer_is_right_and_says_what_it_is(bench, host, name, asked):
+    baseline, case, spec = PEERS[name], asked, asked.spec
+    if reason := baseline.unavailable(case, host):
+        pytest.skip(reason)
+    item = baseline.build(bench.toolchain, host, case)
+    with bench.worker(host, baseline.environment(case, host)) as worker:
+        verdict = verify_baseline(worker, item, spec)
+        with Arena(spec, Placement.ALIGNED) as arena:
+            arena.fill(real_operands(spec, np.random.default_rng(3)))
+            with worker.open(item, arena) as session:
+                described = dict(word.split("=", 1) for word in session.describe.split())
+
+    assert verdict.ok, str(verdict)
+    assert described["version"][0].isdigit()
+    assert described["core"]
+
+
+def test_peers_take_turns(bench, host):
+    case = Case(target="host", spec=GemmSpec(m=64, n=64, k=64))
+    baselines = {name: b for name, b in bench.baselines(host).items() if b.offers(case) and not b.unavailable(case, host)}
+    environment = {k: v for b in baselines.values() for k, v in b.environment(case, host).items()}
+    with bench.worker(host, environment) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
+        arena.fill(real_operands(case.spec, np.random.default_rng(3)))
+        sessions = {n: worker.open(b.build(bench.toolchain, host, case), arena) for n, b in baselines.items()}
+        for session in sessions.values():
+            session.call(timeout_s(case.spec))
+        slices = interleave(sessions, rounds=2, timeout_s=timeout_s(case.spec))
+
+    assert baselines.keys() == slices.keys(), {name: str(session.verdict) for name, session in sessions.items()}
+
+
+def test_every_adapter_is_used():
+    files = {path.stem for path in BASELINES.glob("*_*.c")} - {"guest_libc"}
+
+    assert files <= {f"{name}_{case.spec.operator}" for name, case in OFFERED}
+
+
+def test_dtypes_have_one_name():
+    assert "fp32" == signature(SPECS[0])
+    assert "bf16 to fp32" == signature(SPECS[6])
+    assert "int8 to int32" == signature(SPECS[8])
+    assert not PEERS["openblas"].offers(CASES[8])
