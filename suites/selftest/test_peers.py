@@ -29,6 +29,9 @@ SPECS = [
     Conv2dSpec(n=2, c=16, h=9, w=8, f=32, r=3, s=3, stride=2, padding=1, layout="nhwc"),
     Conv2dSpec(n=1, c=16, h=10, w=11, f=16, r=3, s=3, padding=2, dilation=2),
     Conv2dSpec(n=1, c=16, h=7, w=9, f=48, r=1, s=1, layout="nhwc"),
+    Conv2dSpec(n=1, c=16, h=7, w=9, f=32, r=3, s=3, padding=1, groups=2, bias=True, relu=True, layout="nhwc"),
+    Conv2dSpec(n=1, c=32, h=9, w=9, f=32, r=3, s=3, padding=1, groups=32, relu=True, prepacked=True),
+    Conv2dSpec(n=1, c=32, h=9, w=9, f=32, r=3, s=3, padding=1, bias=True, prepacked=True, dtype=DType.BF16),
 ]
 PEERS = {b.name: b for b in discover(harness.baselines, "BASELINE").values() if "native" in b.runners}
 CASES = [Case(target="host", spec=spec) for spec in SPECS]
