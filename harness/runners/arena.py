@@ -5,6 +5,7 @@ The child maps every operand between two unmapped guards, inputs from a read-onl
 Whatever pads an operand's pages, and the gaps its leading dimension leaves, carry a canary that must survive.
 """
 
+import itertools
 import mmap
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from harness.operator import Operand, OperatorSpec
 
 PAGE = mmap.PAGESIZE
 CANARY = 0xC5
+_SERIALS = itertools.count()
 
 
 class Placement(StrEnum):
@@ -46,6 +48,7 @@ class Arena:
     def __init__(self, spec: OperatorSpec, placement: Placement, shift: int = 0) -> None:
         """`shift` moves ALIGNED operands by that many cache lines, differently for each operand."""
         self.spec, self.placement = spec, placement
+        self.serial, self.generation = next(_SERIALS), 0
         self.regions: list[Region] = []
         offset = 0
         for index, operand in enumerate(spec.operands()):
@@ -91,6 +94,7 @@ class Arena:
 
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
         """Write the operands (numbers, rounded to their dtype), canaries around and between, poison into pure outputs."""
+        self.generation += 1
         for region in self.regions:
             span = np.frombuffer(self.map, np.uint8, region.map_bytes, region.map_offset)
             span[:] = CANARY

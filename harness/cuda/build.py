@@ -1,0 +1,163 @@
+"""
+Build for a GPU: candidates into objects that the CUDA runner can load.
+
+A candidate is a launch plan with its tunables' values and the kernel texts of its roles. Kernels are compiled when a
+case needs them: those of the tuned spec ahead and many at once, those that only a fringe needs when it is verified.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.cuda.compiler import Compiled, CudaCompiler
+from harness.cuda.plan import LaunchPlan, Resolved
+from harness.errors import BadRequest
+from harness.kernel import Candidate, KernelText, Sketch, TunableKind
+from harness.operator import OperatorSpec
+from harness.record import Outcome, Verdict
+from harness.sandbox import Sandbox
+from harness.script import KernelScript, KernelSet
+from harness.store import Store
+from harness.target import Target
+
+DTYPE_NAMES = ("fp32", "fp16", "bf16", "fp64", "int8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CudaObject:
+    """Something the CUDA runner can open: a plan with texts and values, or a peer by its module."""
+
+    name: str
+    plan: LaunchPlan | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
+    kernels: KernelSet = field(default_factory=dict)
+    compile: Callable[[Sequence[tuple[str, str]]], list[Compiled | Verdict]] | None = None
+    peer: str = ""
+    """The module (in harness/baselines) whose `DevicePeer` runs in the device process."""
+
+
+
+    def resolve(self, spec: OperatorSpec) -> Resolved | Verdict:
+        """Return the plan in numbers for a spec, or why there is none."""
+        try:
+            resolved = self.plan.resolve({**self.factors, **case_names(spec), **self.values})
+        except BadRequest as wrong:
+            return Verdict(outcome=Outcome.SCREENED, reason=str(wrong))
+        refusal = resolved.refusal(self.factors)
+        return Verdict(outcome=Outcome.SCREENED, reason=refusal) if refusal else resolved
+
+    def compiled(self, roles: Sequence[str]) -> dict[str, Compiled] | Verdict:
+        """Return the compiled kernels of some roles, or the first verdict against one."""
+        texts = [(self.kernels[role].name, self.kernels[role].text) for role in roles]
+        done = dict(zip(roles, self.compile(texts), strict=True))
+        for role, found in done.items():
+            if isinstance(found, Verdict):
+                return found
+            if refusal := register_refusal(found, self.factors):
+                return Verdict(outcome=Outcome.SCREENED, reason=f"{self.kernels[role].name}: {refusal}")
+        return done
+
+
+def case_names(spec: OperatorSpec) -> dict[str, float]:
+    """Return what formulas of a plan see of a spec: dims, alpha and beta, the dtype's flags and size."""
+    dtypes = {f"dtype_{name}": int(spec.dtype.value == name) for name in DTYPE_NAMES}
+    scalars = dict(zip(("alpha", "beta"), spec.scalars(), strict=False))
+    return {"alpha": 1.0, "beta": 0.0, **scalars, **dtypes, "element_bytes": spec.dtype.bytes, **spec.dims()}
+
+
+def register_refusal(found: Compiled, limits: Mapping[str, float]) -> str:
+    """Say which limit of the target a compiled kernel exceeds, or nothing."""
+    if found.registers > limits["registers_per_thread"]:
+        return f"{found.registers} registers a thread, the limit is {limits['registers_per_thread']:.0f}"
+    if found.spill_bytes > 256:
+        return f"{found.spill_bytes} bytes of registers spill: the tile is too large for the register file"
+    return ""
+
+
+def occupancy(launch_block: int, shared_bytes: int, found: Compiled, limits: Mapping[str, float]) -> int:
+    """Return how many blocks fit a multiprocessor by threads, registers and shared memory (1 KiB a block is the system's)."""
+    warps = -(-launch_block // 32)
+    registers = warps * -(-found.registers * 32 // 256) * 256
+    by_shared = limits["shared_per_sm_bytes"] // max(shared_bytes + found.static_shared_bytes + 1024, 1)
+    by_registers = limits["registers_per_sm"] // max(registers, 1)
+    return int(min(limits["threads_per_sm"] // (warps * 32), by_registers, by_shared, 32))
+
+
+class CudaBuilder:
+    """Builds candidates of one sketch and script for one GPU."""
+
+    def __init__(
+        self, target: Target, sketch: Sketch, script: str, store: Store, sandbox: Sandbox, spec: OperatorSpec, *, trusted: bool
+    ) -> None:
+        if not trusted:
+            raise BadRequest(f"{target.name}: only checked-in kernels run on a GPU yet; leave --llm out")
+        import json
+
+        self._target, self._sketch, self._spec = target, sketch, spec
+        self._plan = LaunchPlan.from_mapping(json.loads(sketch.source))
+        self._script = KernelScript(script, store, sandbox, trusted=trusted)
+        self._compiler = CudaCompiler(store, target.toolchain["arch"])
+        self._objects: dict[Candidate, CudaObject | Verdict] = {}
+        self._parameters: set[str] = set()
+
+    def build(self, candidates: Sequence[Candidate]) -> list[CudaObject | Verdict]:
+        """Return for each candidate its object, or the verdict that there is none; compiles all of them at once."""
+        fresh = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._objects]
+        if fresh:
+            sets = self._script.kernels([self.parameters(candidate) for candidate in fresh])
+            made = {candidate: self._object(candidate, kernels) for candidate, kernels in zip(fresh, sets, strict=True)}
+            self._compile(made)
+            self._objects |= made
+            self._parameters.update(str(self.parameters(candidate)) for candidate in fresh)
+        return [self._objects[candidate] for candidate in candidates]
+
+    def has_kernels(self, candidate: Candidate) -> bool:
+        """Return whether a candidate needs no new kernel."""
+        return str(self.parameters(candidate)) in self._parameters
+
+    def texts(self, candidate: Candidate) -> KernelSet | Verdict:
+        """Return a candidate's kernels by role."""
+        return self._script.kernels([self.parameters(candidate)])[0]
+
+    def parameters(self, candidate: Candidate) -> dict[str, Any]:
+        """Return the parameter set the kernel script is given for a candidate."""
+        values = dict(candidate.values)
+        chosen = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.KERNEL)}
+        dims = self._spec.dims()
+        flags = {name: int(dims[name]) for name in ("trans_a", "trans_b") if name in dims}
+        return {"dtype": self._spec.dtype.value, **flags, **chosen, "roles": list(self._sketch.roles)}
+
+    def _object(self, candidate: Candidate, kernels: KernelSet | Verdict) -> CudaObject | Verdict:
+        if isinstance(kernels, Verdict):
+            return kernels
+        return CudaObject(
+            name=candidate.key,
+            plan=self._plan,
+            values=dict(candidate.values),
+            factors=self._target.factors,
+            kernels=kernels,
+            compile=self._compiler.compile,
+        )
+
+    def _compile(self, made: dict[Candidate, CudaObject | Verdict]) -> None:
+        """Compile what the tuned spec needs; a candidate whose kernel is refused becomes that verdict."""
+        wanted: dict[Candidate, Resolved] = {}
+        for candidate, item in made.items():
+            resolved = item if isinstance(item, Verdict) else item.resolve(self._spec)
+            if isinstance(resolved, Verdict):
+                made[candidate] = resolved
+            else:
+                wanted[candidate] = resolved
+        texts = {
+            (kernel.name, kernel.text): None
+            for candidate, resolved in wanted.items()
+            for kernel in (made[candidate].kernels[role] for role in resolved.roles)
+        }
+        self._compiler.compile(list(texts))
+        for candidate, resolved in wanted.items():
+            found = made[candidate].compiled(resolved.roles)
+            if isinstance(found, Verdict):
+                made[candidate] = found
+
+

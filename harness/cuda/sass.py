@@ -1,0 +1,89 @@
+"""
+SASS lint: what a cubin says of a kernel before it ever runs.
+
+A kernel for tensor cores that holds no tensor-core instruction, an array that went to local memory, a memory barrier of
+the whole GPU within the main loop (520 instead of 743 TFLOP/s on an H100): each shows in the disassembly.
+"""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cuda.compiler import wheel_folder
+from harness.errors import ToolchainError
+
+MULTIPLY = ("HGMMA", "QGMMA", "IGMMA", "HMMA", "IMMA", "FFMA")
+_LINE = re.compile(r"^\s*/\*([0-9a-f]+)\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*?);", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Instructions of one kernel, in order: address, mnemonic with suffixes, operands."""
+
+    instructions: tuple[tuple[int, str, str], ...]
+
+    def count(self, prefix: str) -> int:
+        """Return how many instructions begin with a mnemonic."""
+        return sum(name.split(".")[0] == prefix for _, name, _ in self.instructions)
+
+    @property
+    def main_loop(self) -> tuple[str, ...]:
+        """Return the mnemonics of the innermost loop with the most multiplications; empty where there is none."""
+        loops = []
+        for address, name, operands in self.instructions:
+            target = re.search(r"0x([0-9a-f]+)", operands)
+            if name.startswith("BRA") and target and int(target[1], 16) < address:
+                body = [n for a, n, _ in self.instructions if int(target[1], 16) <= a <= address]
+                loops.append(tuple(body))
+        loops = [body for body in loops if _multiplications(body)]
+        return min(loops, key=lambda body: (-_multiplications(body) / len(body), len(body)), default=())
+
+
+def _multiplications(body: tuple[str, ...]) -> int:
+    return sum(name.split(".")[0] in MULTIPLY for name in body)
+
+
+def disassemble(cubin: Path) -> Listing:
+    """Disassemble; raise `ToolchainError` where no disassembler is installed."""
+    wheels = wheel_folder()
+    tool = wheels / "bin" / "nvdisasm" if wheels else None
+    path = str(tool) if tool and tool.exists() else shutil.which("nvdisasm") or "/usr/local/cuda/bin/nvdisasm"
+    if not Path(path).exists():
+        raise ToolchainError("nvdisasm is missing; run pip install -e .[gpu]")
+    done = subprocess.run([path, "-c", str(cubin)], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise ToolchainError(f"nvdisasm cannot read {cubin.name}: {done.stderr.strip()[:200]}")
+    return listing(done.stdout)
+
+
+def listing(text: str) -> Listing:
+    """Read nvdisasm's output; branch targets are labels, which become addresses."""
+    labels, address, lines = {}, 0, []
+    for line in text.splitlines():
+        if label := re.match(r"^(\.L\w+):", line.strip()):
+            labels[label[1]] = None
+        found = _LINE.match(line)
+        if found:
+            address = int(found[1], 16)
+            labels = {name: address if place is None else place for name, place in labels.items()}
+            lines.append((address, found[2], found[3]))
+    def placed(operands: str) -> str:
+        return re.sub(r"`\((\.L\w+)\)", lambda m: hex(labels.get(m[1]) or 0), operands)
+
+    return Listing(instructions=tuple((address, name, placed(operands)) for address, name, operands in lines))
+
+
+def lint(found: Listing, wanted: str) -> list[str]:
+    """Return what is wrong with a kernel that should multiply with ``wanted``, as ``HGMMA``."""
+    wrong = []
+    if wanted and not found.count(wanted):
+        wrong.append(f"no {wanted} instruction: the kernel is on a slower path")
+    local = found.count("LDL") + found.count("STL")
+    if local:
+        wrong.append(f"{local} accesses to local memory: registers spill or an array is indexed at run time")
+    barriers = sum(name.startswith(("MEMBAR", "ERRBAR", "CCTL")) for name in found.main_loop)
+    if barriers:
+        wrong.append(f"{barriers} memory barriers in the main loop: a release that is wider than it need be")
+    return wrong
