@@ -74,6 +74,8 @@ class Target:
     """Parameters of the timing model, but for caches and clock (harness/emulators/timing.h)."""
     timing_classes: Mapping[str, Fact] = field(default_factory=dict)
     """By class of instructions: latency, ports and cycles."""
+    gpu: Mapping[str, Fact] = field(default_factory=dict)
+    """Of a GPU: limits of multiprocessor, block and thread, memory bandwidth; names that launch plans use."""
     model: str = ""
     """How far the timing model may be trusted, as ``uncalibrated: ...``; empty where time is measured."""
 
@@ -102,6 +104,7 @@ class Target:
                 emulator=_facts(data.get("emulator", {})),
                 timing=_facts({key: entry for key, entry in data.get("timing", {}).items() if key != "class"}),
                 model=data.get("timing_model", ""),
+                gpu={key: _fact(data["gpu"], key, (int, float)) for key in data.get("gpu", {})},
                 timing_classes=_facts(data.get("timing", {}).get("class", {})),
             )
         except KeyError as missing:
@@ -125,7 +128,8 @@ class Target:
             "vector_bits": self.vector_bits.value,
             "vector_registers": self.vector_registers.value,
             "cores": self.cores.value,
-            **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon")},
+            **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon", "cuda")},
+            **{key: fact.value for key, fact in self.gpu.items()},
         }
 
     def identity(self) -> dict[str, Any]:
@@ -165,8 +169,8 @@ def _cache(entry: Mapping[str, Any]) -> Cache:
 
 
 def target_names() -> list[str]:
-    """Return the names a user may ask for: `host` and every TOML file, in name order."""
-    return sorted({"host", *(path.stem for path in TARGETS.glob("*.toml"))})
+    """Return the names a user may ask for: `host`, `cuda` (whatever GPU is here) and every TOML file, in name order."""
+    return sorted({"host", "cuda", *(path.stem for path in TARGETS.glob("*.toml"))})
 
 
 def load_target(name: str) -> Target:

@@ -24,7 +24,7 @@ ATTRIBUTES = {
     "shared_per_block_bytes": 97,
 }
 """CUdevice_attribute by the name the harness uses (cuda.h)."""
-MAP_TYPES = {"int8": 0, "fp8": 0, "int32": 4, "fp16": 6, "fp32": 7, "bf16": 9, "tf32": 11}
+MAP_TYPES = {"int8": 0, "fp8": 0, "int32": 3, "fp16": 6, "fp32": 7, "bf16": 9, "tf32": 11}
 SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
 L2_256B, NO_INTERLEAVE, ZERO_FILL = 3, 0, 0
 DYNAMIC_SHARED, NON_PORTABLE_CLUSTER = 8, 14
