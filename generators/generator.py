@@ -20,7 +20,7 @@ from generators.llm.record import Recorder
 from generators.llm_author import LlmAuthor, case_of
 from generators.llm_policy import LlmPolicy
 from generators.policies import policy
-from generators.sketch import declared_starts, load_sketch, sketch_names
+from generators.sketch import declared_starts, joined_script, load_sketch, sketch_names
 from generators.vanilla import STYLES, PlainAuthor
 from harness.errors import AuthorError, BadRequest, TargetUnavailable
 from harness.kernel import Author, Sketch, digest
@@ -61,7 +61,10 @@ class Expert:
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:
         """Return the checked-in kernel script for a sketch and the target's instruction set."""
-        return (GENERATORS / "emit" / f"{self._emitter(target, sketch.name)}.py").read_text()
+        name = self._emitter(target, sketch.name)
+        names = (name, *emitters()[name].get("beside", ()))
+        texts = [(GENERATORS / "emit" / f"{one}.py").read_text() for one in names]
+        return texts[0] if len(texts) == 1 else joined_script(texts)
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
         """Return the points a sketch declares, else those of the analytical model, best guess first."""

@@ -10,8 +10,9 @@ the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` an
 ``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's.
 """
 
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,29 @@ def _serves(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> 
 
 
 def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
-    """Read and resolve one of the expert's sketches."""
+    """Read and resolve one of the expert's sketches; a GPU's is a launch plan (harness/cuda/plan.py) instead of C."""
     path = SKETCHES / f"{name}.toml"
-    return resolve(name, path.with_suffix(".c").read_text(), _declaration(path), target, spec)
+    declared = _declaration(path)
+    source = json.dumps(declared["plan"]) if "plan" in declared else path.with_suffix(".c").read_text()
+    return resolve(name, source, declared, target, spec)
+
+
+def joined_script(texts: Sequence[str]) -> str:
+    """
+    Return one kernel script made of several: each answers for the roles in its `ROLES`.
+
+    A GPU's launch plan calls kernels of several kinds (copy, multiply, fall back), which are scripts of their own.
+    """
+    return f'''import json
+import sys
+
+ROLES = {{}}
+for text in {list(texts)!r}:
+    scope = {{"__name__": "part"}}
+    exec(compile(text, "kernel_script.py", "exec"), scope)
+    ROLES |= scope["ROLES"]
+print(json.dumps([[ROLES[role](p) for role in p["roles"]] for p in json.load(sys.stdin)]))
+'''
 
 
 def resolve(name: str, source: str, declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> Sketch:

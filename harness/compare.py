@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from harness.baselines import Baseline
-from harness.build import Builder
 from harness.case import Case
 from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
@@ -71,7 +70,7 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
     if sketch is None or {tunable.name for tunable in sketch.tunables} != set(dict(candidate.values)):
         return Verdict(outcome=Outcome.SCREENED, reason="the sketch it was tuned with has changed")
     script = author.kernel_script(target, sketch)
-    builder = Builder(target, sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted)
+    builder = bench.builder(target, sketch, script, case.spec, trusted=author.trusted)
     return builder.build([candidate])[0]
 
 

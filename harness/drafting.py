@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from harness.build import Builder
 from harness.case import Case
 from harness.errors import AuthorError
 from harness.evaluate import Evaluation, Evaluator
@@ -130,7 +129,7 @@ def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, 
     if isinstance(proposed, Verdict):
         return Attempt(number=number, verdict=proposed)
     target, sketch = bench.target(case.target), proposed.sketch
-    builder = Builder(target, sketch, proposed.script, bench.toolchain, bench.sandbox, trusted=False)
+    builder = bench.builder(target, sketch, proposed.script, case.spec, trusted=False)
     space = SketchSpace(
         sketch=sketch.name,
         tunables=sketch.tunables,

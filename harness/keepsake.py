@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import artefacts
-from harness.build import Builder
 from harness.case import Case
 from harness.kernel import Author, Candidate
 from harness.record import Verdict
@@ -26,7 +25,7 @@ def keep_texts(bench: Workbench, case: Case, author: Author, candidate: Candidat
     if sketch is None:
         return {}
     script = author.kernel_script(target, sketch)
-    builder = Builder(target, sketch, script, bench.toolchain, bench.sandbox, trusted=author.trusted)
+    builder = bench.builder(target, sketch, script, case.spec, trusted=author.trusted)
     texts = {f"sketch {sketch.name}": (sketch.source, ".c"), f"kernel script for {target.isa}": (script, ".py")}
     kernels = builder.texts(candidate)
     if not isinstance(kernels, Verdict):

@@ -8,7 +8,6 @@ its best guess as a start, and ``sketch=NAME`` is an action.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.build import Builder
 from harness.kernel import Author, Candidate, Move
 from harness.operator import OperatorSpec
 from harness.record import Verdict
@@ -27,14 +26,7 @@ class Repertoire:
         self._sketches = {sketch.name: sketch for sketch in author.sketches(target, spec)}
         self._guesses = {name: author.start_points(target, spec, one) for name, one in self._sketches.items()}
         self._builders = {
-            name: Builder(
-                target,
-                sketch,
-                author.kernel_script(target, sketch),
-                bench.toolchain,
-                bench.sandbox,
-                trusted=author.trusted,
-            )
+            name: bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=author.trusted)
             for name, sketch in self._sketches.items()
         }
 

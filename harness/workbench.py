@@ -14,10 +14,11 @@ from typing import Any
 
 import harness.baselines
 from harness.baselines import Baseline
+from harness.build import Builder
 from harness.case import Case
 from harness.errors import TargetUnavailable
 from harness.host import detect_host
-from harness.kernel import Author, digest
+from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.probe import probe_object, rates
 from harness.registry import discover
@@ -54,6 +55,8 @@ class Workbench:
 
         A native one is pinned to the processor that is least disturbed now.
         """
+        if target is not None and target.runner == "cuda":
+            return self._cuda_worker(target)
         if target is not None and target.runner == "emulated":
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
         return NativeWorker(self.toolchain.worker(), environment, self._quietest_processor())
@@ -71,7 +74,29 @@ class Workbench:
 
     def clock(self, target: Target) -> str:
         """Return the clock that times a target's candidates."""
-        return EmulatedWorker.clock if target.runner == "emulated" else NativeWorker.clock
+        return {"emulated": EmulatedWorker.clock, "cuda": "cuda"}.get(target.runner, NativeWorker.clock)
+
+    def builder(self, target: Target, sketch: Sketch, script: str, spec: OperatorSpec, *, trusted: bool) -> Builder:
+        """Return what builds a sketch's candidates for a target: objects for a processor, launch plans for a GPU."""
+        if target.runner == "cuda":
+            from harness.cuda.build import CudaBuilder
+
+            return CudaBuilder(target, sketch, script, self.store, self.sandbox, spec, trusted=trusted)
+        return Builder(target, sketch, script, self.toolchain, self.sandbox, trusted=trusted)
+
+    def _cuda_worker(self, target: Target) -> Worker:
+        from harness.cuda.compiler import CudaCompiler
+        from harness.runners.cuda import CudaWorker
+
+        return CudaWorker(CudaCompiler(self.store, target.toolchain["arch"]))
+
+    def compiler_name(self, target: Target) -> str:
+        """Return the name and version of what builds for a target."""
+        if target.runner == "cuda":
+            from harness.cuda.compiler import CudaCompiler
+
+            return CudaCompiler(self.store, target.toolchain["arch"]).name
+        return self.toolchain.name
 
     def target(self, name: str) -> Target:
         """Return a target; `host` is detected once. Raise `TargetUnavailable` where it cannot run here."""
@@ -79,6 +104,10 @@ class Workbench:
             if name == "host":
                 with self.worker() as worker:
                     self._targets[name] = detect_host(self.toolchain, worker)
+            elif name == "cuda" or load_target(name).runner == "cuda":
+                from harness.cuda.detect import present
+
+                self._targets[name] = present(name, self._cuda_worker)
             else:
                 target = load_target(name)
                 if target.runner != "emulated":
@@ -88,6 +117,8 @@ class Workbench:
 
     def peak_gflops(self, target: Target) -> float:
         """Measure the FMA peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
+        if target.runner == "cuda":
+            return max(float(peak.value) for peak in target.peak_gflops.values())
         if target.runner == "emulated":
             return float(target.peak_gflops["fp32"].value)
         with self.worker() as worker:
@@ -104,7 +135,7 @@ class Workbench:
 
     def fingerprints(self, author: Author, target: Target) -> dict[str, str]:
         """Return what a tuned operator depends on beyond its identity; a modelled one also on its model."""
-        known = {"author": author.fingerprint, "toolchain": self.toolchain.name}
+        known = {"author": author.fingerprint, "toolchain": self.compiler_name(target)}
         if target.runner == "emulated":
             known["model"] = digest(machine_text(target), self.toolchain.emulator(target.isa).read_bytes().hex())
         return known
@@ -120,7 +151,7 @@ class Workbench:
             "vector_bits": target.vector_bits.value,
             "sandbox": self.sandbox.level,
             **({"model": target.model} if target.model else {}),
-            "toolchain": self.toolchain.name,
+            "toolchain": self.compiler_name(target),
         }
 
 

@@ -9,6 +9,8 @@ at a time. With a flag the kernel runs only where the flag is up (the fallback o
 import json
 import sys
 
+EMITTER = {"isa": "cuda", "sketches": ("gemm_cuda_simt",)}
+
 TEXT = r"""
 typedef unsigned int u32; typedef unsigned long long u64;
 #define DEV static __device__ __forceinline__

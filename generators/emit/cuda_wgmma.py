@@ -11,6 +11,12 @@ operands that were split into two tf32 parts each: hi hi + hi lo + lo hi.
 import json
 import sys
 
+EMITTER = {
+    "isa": "cuda",
+    "sketches": ("gemm_cuda_wgmma", "gemm_cuda_splitk", "gemm_cuda_tf32x3"),
+    "beside": ("cuda_pack", "cuda_simt"),
+}
+
 PRELUDE = r"""
 typedef unsigned int u32; typedef unsigned long long u64; typedef unsigned short u16;
 struct alignas(64) TensorMap { u64 opaque[16]; };

@@ -5,22 +5,21 @@ A candidate is a launch plan with its tunables' values and the kernel texts of i
 case needs them: those of the tuned spec ahead and many at once, those that only a fringe needs when it is verified.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.cuda.compiler import Compiled, CudaCompiler
-from harness.cuda.plan import LaunchPlan, Resolved
+from harness.cuda.plan import LaunchPlan, Resolved, case_names
 from harness.errors import BadRequest
-from harness.kernel import Candidate, KernelText, Sketch, TunableKind
+from harness.kernel import Candidate, Sketch, TunableKind
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.sandbox import Sandbox
 from harness.script import KernelScript, KernelSet
 from harness.store import Store
 from harness.target import Target
-
-DTYPE_NAMES = ("fp32", "fp16", "bf16", "fp64", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +34,6 @@ class CudaObject:
     compile: Callable[[Sequence[tuple[str, str]]], list[Compiled | Verdict]] | None = None
     peer: str = ""
     """The module (in harness/baselines) whose `DevicePeer` runs in the device process."""
-
-
 
     def resolve(self, spec: OperatorSpec) -> Resolved | Verdict:
         """Return the plan in numbers for a spec, or why there is none."""
@@ -57,13 +54,6 @@ class CudaObject:
             if refusal := register_refusal(found, self.factors):
                 return Verdict(outcome=Outcome.SCREENED, reason=f"{self.kernels[role].name}: {refusal}")
         return done
-
-
-def case_names(spec: OperatorSpec) -> dict[str, float]:
-    """Return what formulas of a plan see of a spec: dims, alpha and beta, the dtype's flags and size."""
-    dtypes = {f"dtype_{name}": int(spec.dtype.value == name) for name in DTYPE_NAMES}
-    scalars = dict(zip(("alpha", "beta"), spec.scalars(), strict=False))
-    return {"alpha": 1.0, "beta": 0.0, **scalars, **dtypes, "element_bytes": spec.dtype.bytes, **spec.dims()}
 
 
 def register_refusal(found: Compiled, limits: Mapping[str, float]) -> str:
@@ -92,8 +82,6 @@ class CudaBuilder:
     ) -> None:
         if not trusted:
             raise BadRequest(f"{target.name}: only checked-in kernels run on a GPU yet; leave --llm out")
-        import json
-
         self._target, self._sketch, self._spec = target, sketch, spec
         self._plan = LaunchPlan.from_mapping(json.loads(sketch.source))
         self._script = KernelScript(script, store, sandbox, trusted=trusted)
@@ -124,9 +112,7 @@ class CudaBuilder:
         """Return the parameter set the kernel script is given for a candidate."""
         values = dict(candidate.values)
         chosen = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.KERNEL)}
-        dims = self._spec.dims()
-        flags = {name: int(dims[name]) for name in ("trans_a", "trans_b") if name in dims}
-        return {"dtype": self._spec.dtype.value, **flags, **chosen, "roles": list(self._sketch.roles)}
+        return {**self._sketch.parameters, **chosen, "roles": list(self._sketch.roles)}
 
     def _object(self, candidate: Candidate, kernels: KernelSet | Verdict) -> CudaObject | Verdict:
         if isinstance(kernels, Verdict):

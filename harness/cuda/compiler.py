@@ -44,7 +44,7 @@ class Compiled:
 
 
 class CudaCompiler:
-    """Compiles kernels for one architecture, as ``sm_90a``; use from any thread."""
+    """Compiles kernels for one architecture, as ``sm_90a``."""
 
     def __init__(self, store: Store, arch: str) -> None:
         self._store, self.arch = store, arch
@@ -59,7 +59,8 @@ class CudaCompiler:
         known = [self._known(name, text) for name, text in kernels]
         fresh = list(dict.fromkeys(pair for pair, found in zip(kernels, known, strict=True) if found is None))
         with ThreadPoolExecutor(max(1, min(len(fresh), len(os.sched_getaffinity(0))))) as pool:
-            made = dict(zip(fresh, pool.map(lambda pair: self._made(*pair), fresh), strict=True))
+            outputs = list(pool.map(lambda pair: self._run(*pair), fresh))
+        made = {pair: self._kept(*pair, output) for pair, output in zip(fresh, outputs, strict=True)}
         return [made[pair] if found is None else found for pair, found in zip(kernels, known, strict=True)]
 
     def _key(self, name: str, text: str) -> str:
@@ -69,7 +70,8 @@ class CudaCompiler:
         path = self._store.artefact(self._key(name, text))
         return Compiled(**json.loads(path.read_text())) if path else None
 
-    def _made(self, name: str, text: str) -> Compiled | Verdict:
+    def _run(self, name: str, text: str) -> bytes | Verdict:
+        """Compile in a process; safe in any thread."""
         command = [sys.executable, "-m", "harness.cuda.compiler", self.arch, name]
         try:
             done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=LIMIT_S, cwd=ROOT)
@@ -78,7 +80,13 @@ class CudaCompiler:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()
             return Verdict(outcome=Outcome.COMPILE, reason=f"{name}: {_first_error(said)}")
-        header, _, cubin = done.stdout.partition(b"\n")
+        return done.stdout
+
+    def _kept(self, name: str, text: str, output: bytes | Verdict) -> Compiled | Verdict:
+        """Keep what a compilation gave; the store belongs to one thread."""
+        if isinstance(output, Verdict):
+            return output
+        header, _, cubin = output.partition(b"\n")
         log = json.loads(header)["log"]
         path = self._store.put_artefact(cubin, ".cubin")
         compiled = Compiled(name=name, path=str(path), **usage(log))

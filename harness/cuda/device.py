@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from harness.cuda import driver
-from harness.cuda.driver import PTR, U64, CudaError, Event, Graph, Guarded, Module
+from harness.cuda.driver import U64, CudaError, Event, Graph, Guarded, Module
 
 MARGIN = 1024
 """Bytes of canary on either side of a buffer that has no guard there."""
@@ -222,6 +222,10 @@ class Device:
         if (path, kernel) not in self._modules:
             self._modules[path, kernel] = Module(path, kernel)
         return self._modules[path, kernel]
+
+    def scratch(self, size: int) -> Buffer:
+        """Return device memory between canaries, for a peer's workspace."""
+        return Buffer(self, size, "aligned")
 
     # Helper kernels and copies
 

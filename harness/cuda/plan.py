@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.dtype import DType
 from harness.errors import BadRequest
 from harness.formula import evaluate
+from harness.operator import OperatorSpec
 
 Names = dict[str, float]
 SWIZZLES = (0, 32, 64, 128)
@@ -184,6 +186,13 @@ class Resolved:
         return next((wrong for name, entry in self.maps.items() if (wrong := _map_refusal(name, entry))), "")
 
 
+def case_names(spec: OperatorSpec) -> dict[str, float]:
+    """Return what formulas of a plan see of a spec: dims, alpha and beta, the dtype's flags and size."""
+    dtypes = {f"dtype_{dtype}": int(spec.dtype is dtype) for dtype in DType}
+    scalars = dict(zip(("alpha", "beta"), spec.scalars(), strict=False))
+    return {"alpha": 1.0, "beta": 0.0, **scalars, **dtypes, "element_bytes": spec.dtype.bytes, **spec.dims()}
+
+
 def _map_refusal(name: str, entry: ResolvedMap) -> str:
     """CUDA driver API, cuTensorMapEncodeTiled: what the copy engine demands."""
     size = ELEMENTS[entry.element]
@@ -231,7 +240,7 @@ def _resolve_launch(launch: Launch, known: Names) -> ResolvedLaunch:
             args.append((kind, float(evaluate(text, known)) if kind == "float" else text))
     return ResolvedLaunch(
         kernel=launch.kernel,
-        grid=(grid + [1, 1])[:3],
+        grid=tuple([*grid, 1, 1][:3]),
         block=block,
         cluster=cluster,
         shared_bytes=int(evaluate(launch.shared_bytes, known)),
