@@ -3,16 +3,17 @@ Kernel script for x86-64: direct convolution in AVX-512 and AVX2, fp32, output c
 
 A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
 stdout. Parameters: vector_bits (512: AVX-512, 256: AVX2), mr (pixels of a segment), rows (segments of a tile), nr
-(filters of a tile), unroll, prefetch_w (steps ahead, 0 = off), roles. A tile is `rows` segments of MR pixels, each at
+(filters of a tile), unroll, prefetch_w (steps ahead, 0 = off), prefetch_y (0 or 1), roles. A tile is `rows` segments of MR pixels, each at
 a base of its own, by NR filters: a step broadcasts one channel of every pixel onto NR/lanes vectors of packed weights.
 Pixels are addressed by base + odd multiple * power of two of the pixel step, so that nothing is baked into the text.
-Roles: compute (all segments), compute_1, compute_2, compute_3 (fewer segments).
+Roles: compute (all segments), compute_1, compute_2, compute_3 (fewer segments). With the parameter `depthwise` nothing
+is broadcast: a step multiplies NR channels of every pixel by as many weights.
 """
 
 import json
 import sys
 
-EMITTER = {"isa": "x86", "sketches": ("conv2d_direct",)}
+EMITTER = {"isa": "x86", "sketches": ("conv2d_direct", "conv2d_depthwise")}
 
 # Offsets in struct tile of generators/sketches/conv2d_direct.c.
 X, Y, FIRST, LAST = 0, 32, 64, 96
@@ -71,16 +72,18 @@ class Compute:
         self.rows = parameters["rows"] if role == "compute" else int(role.removeprefix("compute_"))
         self.nv = self.nr // self.machine.lanes
         self.unroll, self.prefetch_w = parameters["unroll"], parameters["prefetch_w"]
+        self.prefetch_y = parameters.get("prefetch_y", 0)
         self.first_w = self.rows * self.mr * self.nv
         self.first_x = self.first_w + self.nv
-        self.spare = self.machine.registers - self.first_x
+        self.depthwise = bool(parameters.get("depthwise"))
+        self.spare = self.machine.registers - self.first_x + int(self.depthwise)
         self.embedded = self.machine.wide and self.nv == 1
         if self.nr % self.machine.lanes or not 1 <= self.mr <= len(PIXELS) or not 1 <= self.rows <= SEGMENTS:
             raise ValueError(f"mr={self.mr} rows={self.rows} nr={self.nr}: no such tile")
         if self.spare < 1 or (not self.machine.wide and self.spare < 2):
             raise ValueError(f"mr={self.mr} rows={self.rows} nr={self.nr}: the tile does not fit the registers")
-        tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_p{self.prefetch_w}"
-        self.name = f"{self.machine.isa}_conv_{tag}"
+        tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_p{self.prefetch_w}_{self.prefetch_y}"
+        self.name = f"{self.machine.isa}_{'depthwise' if self.depthwise else 'conv'}_{tag}"
         self.lines: list[str] = []
 
     def __call__(self, *instructions: str) -> None:
@@ -148,6 +151,10 @@ class Compute:
 
     def begin(self) -> None:
         """Accumulators begin with Y where the depth is split, else with the bias, else with zero."""
+        for segment in range(self.rows if self.prefetch_y else 0):
+            self(f"mov rbp, qword ptr [rdi + {Y + 8 * segment}]")
+            for pixel in range(self.mr):
+                self(*(f"prefetcht0 byte ptr [rbp{PIXELS[pixel]} + {at}]" for at in range(0, 4 * self.nr, LINE)))
         self(f"cmp qword ptr [rdi + {ACCUMULATE}], 0", f"je {self.local('fresh')}")
         self.each_pixel("old", self.machine.load, ())
         self(f"jmp {self.local('begun')}")
@@ -207,7 +214,12 @@ class Compute:
         for number in range(self.rows * self.mr):
             segment, pixel = divmod(number, self.mr)
             at = f"dword ptr [{BASES[segment]}{PIXELS[pixel]} + {4 * step}]"
-            if self.embedded:
+            if self.depthwise:
+                for j in range(self.nv):
+                    at = f"{machine.pointer} [{BASES[segment]}{PIXELS[pixel]} + {machine.bytes * j}]"
+                    acc = machine.v(self.acc(segment, pixel, j))
+                    code.append(f"vfmadd231ps {acc}, {machine.v(self.first_w + j)}, {at}")
+            elif self.embedded:
                 acc = machine.v(self.acc(segment, pixel, 0))
                 code.append(f"vfmadd231ps {acc}, {machine.v(self.first_w)}, {at}{{1to16}}")
             else:
