@@ -3,7 +3,7 @@
  *
  * X is copied strip by strip into a buffer [channel block][row][pixel][CB] that holds the padding as zeros, so the
  * kernel knows no borders; CB channels of S neighbouring taps are one run of memory. 1x1 kernels copy only the pixels
- * they use, and NHWC images without padding may be read in place. W is packed into panels [block][r][s][CB][NR]: ahead
+ * they use. NHWC images may be read in place; then only strips along the border are copied. W is packed into panels [block][r][s][CB][NR]: ahead
  * of time (opw_prepare), once a call, or panel by panel where each is used once. NCHW is transposed on the way in and
  * out: Y goes through a strip [pixel][NR].
  * A tile is up to SEGMENTS segments of MR pixels of one row; the last of a row overlaps its neighbour.
@@ -31,14 +31,14 @@ typedef void compute(const struct tile *tile);
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4)));
 
 struct plan {
-    int64_t n, c, h, w, f, r, s, oh, ow, stride, padding, dilation, groups, nhwc, prepacked;
+    int64_t n, c, h, w, f, r, s, oh, ow, stride, padding, dilation, groups, nhwc, prepacked, relu;
     int64_t step;           /* pixels of the buffer between neighbouring outputs; 1 where a 1x1 kernel skips pixels */
     int64_t from;           /* pixels of the image between neighbouring ones of the buffer */
     int64_t channels, filters; /* of one group */
     int64_t cb, blocks, pass; /* channels of a block, blocks, blocks of a pass over the strip */
     int64_t mr, rows, nr, panels, depth;
     int64_t strip_rows, strip_columns; /* output rows and columns of a strip */
-    int64_t buffer_rows, buffer_columns;
+    int64_t top, bottom, left, right;  /* outputs whose windows lie inside the image: rows and columns, end excluded */
     int in_place, reused;
     int outer; /* tiles go around panels, which then stay together in cache */
 };
@@ -47,11 +47,15 @@ struct plan {
 struct buffers {
     const float *x, *w, *bias;
     float *y, *panels, *pixels, *results;
+    compute *kernels[SEGMENTS];
+    int64_t group;
 };
 
 /* A strip of output pixels of one image. */
 struct strip {
     int64_t image, y, rows, x, columns;
+    int64_t buffer_rows, buffer_columns;
+    int in_place;
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -83,10 +87,31 @@ static void flatten(struct plan *p)
     p->n = p->nhwc ? least(p->n, 1) : p->n;
 }
 
-/* The last strip of a long row takes what is too short for a segment; a row shorter than that is computed beyond. */
-static int64_t room_columns(const struct plan *p)
+static int64_t rows_of(const struct plan *p, int64_t outputs)
 {
-    return most(p->mr, least(p->ow, p->strip_columns + p->mr - 1));
+    return (outputs - 1) * p->step + (p->r - 1) * p->dilation + 1;
+}
+
+/* Of a row shorter than a segment, the kernel computes what lies beyond, too. */
+static int64_t columns_of(const struct plan *p, int64_t outputs)
+{
+    return (most(outputs, p->mr) - 1) * p->step + (p->s - 1) * p->dilation + 1;
+}
+
+/* The outputs that need no padding; whole segments of them, so that the border has the rest. */
+static void find_inside(struct plan *p)
+{
+    int64_t down = (p->r - 1) * p->dilation, across = (p->s - 1) * p->dilation;
+    p->bottom = p->oh;
+    p->right = p->ow;
+    if (!p->padding)
+        return;
+    int64_t first = quotient_up(p->padding, p->stride);
+    p->top = least(p->oh, first);
+    p->bottom = most(p->top, least(p->oh, quotient_up(most(0, p->h + p->padding - down), p->stride)));
+    p->left = least(p->ow, quotient_up(first, p->mr) * p->mr);
+    p->right = most(p->left, least(p->ow, quotient_up(most(0, p->w + p->padding - across), p->stride)));
+    p->right = p->left + (p->right - p->left) / p->mr * p->mr;
 }
 
 static void make_plan(struct plan *p, const struct opw_args *args, const struct opw_tunables *t)
@@ -95,7 +120,7 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     struct plan given = {dim[OPW_DIM_N],      dim[OPW_DIM_C],       dim[OPW_DIM_H],        dim[OPW_DIM_W],
                          dim[OPW_DIM_F],      dim[OPW_DIM_R],       dim[OPW_DIM_S],        dim[OPW_DIM_OH],
                          dim[OPW_DIM_OW],     dim[OPW_DIM_STRIDE],  dim[OPW_DIM_PADDING],  dim[OPW_DIM_DILATION],
-                         dim[OPW_DIM_GROUPS], dim[OPW_DIM_NHWC],    dim[OPW_DIM_PREPACKED]};
+                         dim[OPW_DIM_GROUPS], dim[OPW_DIM_NHWC],    dim[OPW_DIM_PREPACKED], dim[OPW_DIM_RELU]};
     *p = given;
     p->step = p->stride;
     p->from = 1;
@@ -114,11 +139,9 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     int64_t mc = t->value[OPW_MC];
     p->strip_columns = p->oh == 1 ? least(p->ow, most(1, mc / p->mr) * p->mr) : p->ow;
     p->strip_rows = p->oh == 1 ? 1 : quotient_up(p->oh, quotient_up(p->oh, most(1, mc / most(p->ow, 1))));
-    p->buffer_rows = (p->strip_rows - 1) * p->step + (p->r - 1) * p->dilation + 1;
-    p->buffer_columns = (room_columns(p) - 1) * p->step + (p->s - 1) * p->dilation + 1;
-    p->in_place = !t->value[OPW_COPY] && p->nhwc && !p->padding && p->from == 1 && p->ow >= p->mr &&
-                  p->blocks * p->cb == p->channels;
-    p->reused = p->n > 1 || p->strip_rows < p->oh || p->strip_columns < p->ow || p->outer;
+    p->in_place = !t->value[OPW_COPY] && p->nhwc && p->from == 1 && p->ow >= p->mr && p->blocks * p->cb == p->channels;
+    p->reused = p->n > 1 || p->strip_rows < p->oh || p->strip_columns < p->ow || p->outer || p->in_place;
+    find_inside(p);
 }
 
 static int64_t panels_room(const struct plan *p)
@@ -127,17 +150,23 @@ static int64_t panels_room(const struct plan *p)
     return kept * p->depth * p->nr;
 }
 
+/* Strips have at most the usual rows; the last of a long row takes what is too short for a segment. */
 static int64_t pixels_room(const struct plan *p)
 {
-    int64_t floats = p->in_place ? 0 : p->blocks * p->buffer_rows * p->buffer_columns * p->cb;
-    return (floats + LANES - 1) / LANES * LANES;
+    int64_t wide = columns_of(p, least(p->ow, p->strip_columns + p->mr)), rows = p->strip_rows, room = 0;
+    if (p->in_place) {
+        rows = least(rows, most(p->top, p->oh - p->bottom));
+        room = rows_of(p, p->strip_rows) * columns_of(p, most(p->left, p->ow - p->right));
+    }
+    room = most(room, rows ? rows_of(p, rows) * wide : 0) * p->blocks * p->cb;
+    return (room + LANES - 1) / LANES * LANES;
 }
 
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    int64_t results = p.nhwc ? 0 : p.strip_rows * room_columns(&p) * p.nr;
+    int64_t results = p.nhwc ? 0 : p.strip_rows * least(p.ow, p.strip_columns + p.mr) * p.nr;
     return (size_t)(panels_room(&p) + pixels_room(&p) + results) * sizeof(float);
 }
 
@@ -286,15 +315,14 @@ static void copy_pixels(const struct plan *p, const float *row, int64_t x, int64
 static NOINLINE void copy_strip(const struct plan *p, const float *x, const struct strip *strip, int64_t group,
                                 float *to)
 {
-    int64_t rows = (strip->rows - 1) * p->step + (p->r - 1) * p->dilation + 1;
-    int64_t columns = (strip->columns - 1) * p->step + (p->s - 1) * p->dilation + 1;
+    int64_t rows = strip->buffer_rows, columns = (strip->columns - 1) * p->step + (p->s - 1) * p->dilation + 1;
     int64_t top = strip->y * p->stride - p->padding, left = strip->x * p->stride - p->padding;
     int64_t before = least(columns, left < 0 ? quotient_up(-left, p->from) : 0);
     int64_t inside = most(0, least(columns, quotient_up(p->w - left, p->from)) - before);
     for (int64_t block = 0; block < p->blocks; block++) {
         int64_t first = group * p->channels + block * p->cb, count = least(p->cb, p->channels - block * p->cb);
         for (int64_t i = 0; i < rows; i++) {
-            float *line = to + (block * p->buffer_rows + i) * p->buffer_columns * p->cb;
+            float *line = to + (block * rows + i) * strip->buffer_columns * p->cb;
             int64_t y = top + i * p->from;
             if (y < 0 || y >= p->h) {
                 zero(line, columns * p->cb);
@@ -371,12 +399,13 @@ static void tiles(struct work *work)
 }
 
 /* Sum a strip for the panels of `work`, a pass of channel blocks after the other; without channels Y is the bias. */
-static void passes(struct work *work, const float *pixels, const float *w, int relu)
+static void passes(struct work *work, const float *pixels, const float *w)
 {
     const struct plan *p = work->p;
     struct tile *tile = &work->tile;
-    int64_t pitch = p->in_place ? p->c : p->cb, line = p->in_place ? p->w * p->c : p->buffer_columns * p->cb;
-    int64_t block_step = p->in_place ? p->cb : p->buffer_rows * line;
+    int in_place = work->strip->in_place;
+    int64_t pitch = in_place ? p->c : p->cb, line = in_place ? p->w * p->c : work->strip->buffer_columns * p->cb;
+    int64_t block_step = in_place ? p->cb : work->strip->buffer_rows * line;
     int together = p->dilation == 1 && pitch == p->cb;
     tile->rows = p->r;
     tile->taps = together ? 1 : p->s;
@@ -393,27 +422,27 @@ static void passes(struct work *work, const float *pixels, const float *w, int r
     for (int64_t block = 0; !block || block < p->blocks; block += p->pass) {
         tile->blocks = least(p->pass, p->blocks - block);
         tile->accumulate = block > 0;
-        tile->relu = relu && block + p->pass >= p->blocks;
+        tile->relu = p->relu && block + p->pass >= p->blocks;
         work->pixels = pixels + block * block_step;
         work->w = w + block * p->r * p->s * p->cb * p->nr;
         tiles(work);
     }
 }
 
-/* One strip and one group of channels: every filter. */
-static void strip_of_group(const struct plan *p, const struct buffers *at, const struct strip *strip, int64_t group,
-                           compute *const *kernels, int relu)
+/* One strip of one group of channels: every filter. */
+static void strip_of_group(const struct plan *p, const struct buffers *at, const struct strip *strip)
 {
+    int64_t group = at->group;
     const float *pixels = at->pixels, *ready = at->panels + (p->prepacked ? group * p->panels * p->depth * p->nr : 0);
-    if (p->in_place)
-        pixels = at->x + ((strip->image * p->h + strip->y * p->step) * p->w + strip->x * p->step) * p->c +
-                 group * p->channels;
+    if (strip->in_place)
+        pixels = at->x + group * p->channels +
+                 ((strip->image * p->h + strip->y * p->step - p->padding) * p->w + strip->x * p->step - p->padding) * p->c;
     else
         copy_strip(p, at->x, strip, group, at->pixels);
     for (int64_t panel = 0; panel < p->panels; panel += p->outer ? p->panels : 1) {
         int64_t filter = panel * p->nr, filters = p->filters - filter, mine = group * p->filters + filter;
         const float *w = ready + (p->prepacked || p->reused ? panel * p->depth * p->nr : 0);
-        struct work work = {p, strip, kernels, 0, 0, 0, at->bias ? at->bias + mine : 0, filters};
+        struct work work = {p, strip, at->kernels, 0, 0, 0, at->bias ? at->bias + mine : 0, filters};
         if (!p->outer)
             work.filters = least(p->nr, filters);
         if (!p->prepacked && !p->reused)
@@ -423,7 +452,7 @@ static void strip_of_group(const struct plan *p, const struct buffers *at, const
         work.results = at->results;
         if (p->nhwc)
             work.results = at->y + ((strip->image * p->oh + strip->y) * p->ow + strip->x) * p->f + mine;
-        passes(&work, pixels, w, relu);
+        passes(&work, pixels, w);
         if (!p->nhwc)
             transpose_any(at->results, p->nr, at->y + ((strip->image * p->f + mine) * p->oh + strip->y) * p->ow + strip->x,
                           p->oh * p->ow, strip->rows * strip->columns, work.filters);
@@ -439,30 +468,60 @@ int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables
     return 0;
 }
 
+/* Outputs from column `x` to `end`, a strip of columns at a time. */
+static void columns(const struct plan *p, const struct buffers *at, struct strip strip, int64_t x, int64_t end, int in_place)
+{
+    strip.in_place = in_place;
+    strip.buffer_rows = rows_of(p, strip.rows);
+    for (strip.x = x; strip.x < end; strip.x += strip.columns) {
+        strip.columns = end - strip.x < p->strip_columns + p->mr ? end - strip.x : p->strip_columns;
+        strip.buffer_columns = columns_of(p, strip.columns);
+        strip_of_group(p, at, &strip);
+    }
+}
+
+/* Outputs from row `y` to `end` of one image; inside it they may be read in place but for the sides. */
+static void rows(const struct plan *p, const struct buffers *at, int64_t image, int64_t y, int64_t end, int inside)
+{
+    struct strip strip = {image, y, 0, 0, 0, 0, 0, 0};
+    for (; strip.y < end; strip.y += strip.rows) {
+        strip.rows = least(p->strip_rows, end - strip.y);
+        if (!inside) {
+            columns(p, at, strip, 0, p->ow, 0);
+            continue;
+        }
+        columns(p, at, strip, 0, p->left, 0);
+        columns(p, at, strip, p->left, p->right, 1);
+        columns(p, at, strip, p->right, p->ow, 0);
+    }
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace, 0, 0};
+    struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace};
+    const void *const *kernels = tunables->kernel;
     if (args->dim[OPW_DIM_BIAS])
         at.bias = args->operand[3];
     at.pixels = at.panels + panels_room(&p);
     at.results = at.pixels + pixels_room(&p);
-    compute *kernels[SEGMENTS] = {(compute *)tunables->kernel[OPW_KERNEL_COMPUTE_1],
-                                  (compute *)tunables->kernel[OPW_KERNEL_COMPUTE_2],
-                                  (compute *)tunables->kernel[OPW_KERNEL_COMPUTE_3], 0};
-    kernels[p.rows - 1] = (compute *)tunables->kernel[OPW_KERNEL_COMPUTE];
-    for (int64_t group = 0; group < p.groups; group++) {
+    at.kernels[0] = (compute *)kernels[OPW_KERNEL_COMPUTE_1];
+    at.kernels[1] = (compute *)kernels[OPW_KERNEL_COMPUTE_2];
+    at.kernels[2] = (compute *)kernels[OPW_KERNEL_COMPUTE_3];
+    at.kernels[p.rows - 1] = (compute *)kernels[OPW_KERNEL_COMPUTE];
+    for (; at.group < p.groups; at.group++) {
         if (p.reused && !p.prepacked)
-            pack_group(&p, at.w, group, at.panels);
-        struct strip strip = {0, 0, 0, 0, 0};
-        for (; strip.image < p.n; strip.image++)
-            for (strip.y = 0; strip.y < p.oh; strip.y += p.strip_rows)
-                for (strip.x = 0; strip.x < p.ow; strip.x += strip.columns) {
-                    strip.rows = least(p.strip_rows, p.oh - strip.y);
-                    strip.columns = p.ow - strip.x < p.strip_columns + p.mr ? p.ow - strip.x : p.strip_columns;
-                    strip_of_group(&p, &at, &strip, group, kernels, (int)args->dim[OPW_DIM_RELU]);
-                }
+            pack_group(&p, at.w, at.group, at.panels);
+        for (int64_t image = 0; image < p.n; image++) {
+            if (!p.in_place) {
+                rows(&p, &at, image, 0, p.oh, 0);
+                continue;
+            }
+            rows(&p, &at, image, 0, p.top, 0);
+            rows(&p, &at, image, p.top, p.bottom, 1);
+            rows(&p, &at, image, p.bottom, p.oh, 0);
+        }
     }
     return 0;
 }
