@@ -64,7 +64,7 @@ def test_asking_for_a_target_imports_neither_tuner_nor_selftests(tmp_path):
     assert "[]" == done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("options", [["-k", "host and selftest"], ["-k", "test_stats"], ["suites/selftest/test_expert_kernels.py", "-k", "host"]])
+@pytest.mark.parametrize("options", [["-k", "host and selftest"], ["-k", "test_stats"], ["suites/selftest/test_reports.py", "-k", "host"]])
 def test_selftests_are_collected_for_those_who_mention_them(tmp_path, options):
     path = [] if any("/" in option for option in options) else ["suites/"]
     _, environment = command(store=tmp_path)
