@@ -6,6 +6,7 @@ control), the machine code of an earlier run where a gate asks for it, and probe
 modelled clock gives the same each time: one round, and the peak from the target.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,9 +19,9 @@ from harness.baselines import Baseline
 from harness.case import Case
 from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
-from harness.measure import ROUNDS, Slices, below_floor, interleave, need, undisturbed
+from harness.measure import ROUNDS, Slices, Watch, below_floor, interleave, need, quiet_rounds, undisturbed
 from harness.operator import OperatorSpec
-from harness.probe import open_probe
+from harness.probe import open_probe, open_watch
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
@@ -31,15 +32,15 @@ from harness.workbench import Workbench, spec_key
 
 FRESH_SEED = 7919
 """Verification and comparison draw from another stream than tuning does."""
-CONTROL, PEAK, CLOCK, L2 = "ours again", "peak probe", "clock probe", "L2 probe"
+CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
 OURS = "ours"
 REFERENCE = "reference"
 
 
-SERIES = 3
-"""Series of rounds at most, until one series' worth of them is undisturbed."""
-LONG_SLICE_S = 0.1
-"""From here on a slice averages over what others do to the machine, and one series is all there is."""
+SERIES_S = 40.0
+"""Series of rounds are taken until one series' worth of them is undisturbed, or this time is spent."""
+PATIENCE_S = 10.0
+"""How long one series may wait in all for the core to be ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,16 +169,20 @@ def _timed(
         }
         for name in right:  # what a library compiles or resolves at its first call belongs to no sample
             sessions[name].call(timeout_s(spec))
-        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0, L2: 1}
+        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
-        every = _rounds(sessions, spec, worker)
-        chosen = undisturbed([need(every, name, sessions).seconds for name in (PEAK, L2)]) if probes else [0]
-        slices = {name: found.only(chosen) for name, found in every.items()}
-        rates = {name: [works[name] / seconds for seconds in slices[name].seconds] for name in probes}
+        every = _rounds(sessions, spec, None if worker.repeatable else open_watch(stack, worker, bench.probe))
+        rates = {
+            name: [works[name] / seconds for seconds in need(every, name, sessions).only(undisturbed(every, [name])).seconds]
+            for name in probes
+        }
         described = {name: _description(sessions[name].describe) for name in right}
-        if OURS not in slices or CONTROL not in slices:
-            failed = sessions[OURS].verdict if OURS not in slices else sessions[CONTROL].verdict
+        if OURS not in every or CONTROL not in every:
+            failed = sessions[OURS].verdict if OURS not in every else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
+    own = [name for name in (OURS, CONTROL, REFERENCE) if name in every]
+    chosen = undisturbed(every, own)
+    slices = {name: every[name].only(chosen) for name in own}
     peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
     facts = {
         **record.facts,
@@ -188,12 +193,12 @@ def _timed(
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
-        "rounds_s": {
-            name: list(slices[name].seconds) for name in (CONTROL, REFERENCE, PEAK, CLOCK) if name in slices
-        },
+        "quiet_rounds": len(quiet_rounds(every, own)),
+        "every_watch_s": {name: list(found.watch_s) for name, found in every.items() if found.watch_s},
+        "rounds_s": {name: list(slices[name].seconds) for name in own if name != OURS},
         "clock_cycles": works.get(CLOCK),
         "reference": _named(reference) if REFERENCE in slices else None,
-        "peers": {name: _peer(spec, name, verdicts, described, slices) for name in items},
+        "peers": {name: _peer(spec, name, verdicts, described, every) for name in items},
     }
     verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
@@ -208,18 +213,22 @@ def _open_probe(
     return spec.work
 
 
-def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec, worker: Worker) -> dict[str, Slices]:
-    """Take series of rounds until enough of them are undisturbed, by the probes' account; one round of a model."""
-    if worker.repeatable:
+def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch | None) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the watch's account; one round of a model."""
+    if watch is None:
         return interleave(sessions, rounds=1, timeout_s=timeout_s(spec))
-    slices = interleave(sessions, timeout_s=timeout_s(spec))
-    for _ in range(SERIES - 1):
-        probes = [need(slices, name, sessions).seconds for name in (PEAK, L2)]
-        if OURS not in slices or median(slices[OURS].seconds) > LONG_SLICE_S or len(undisturbed(probes)) >= ROUNDS:
-            break
-        more = interleave(sessions, timeout_s=timeout_s(spec))
+    begin = time.monotonic()
+    slices = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
+    while time.monotonic() - begin < SERIES_S and not _enough(slices):
+        more = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
         slices = {name: slices[name] + more[name] for name in slices if name in more}
     return slices
+
+
+def _enough(slices: Mapping[str, Slices]) -> bool:
+    """Return whether ours has a series' worth of quiet rounds together with every other contender, or failed."""
+    others = [name for name in slices if name not in (OURS, PEAK, CLOCK)]
+    return OURS not in slices or all(len(quiet_rounds(slices, (OURS, name))) >= ROUNDS for name in others)
 
 
 def _named(reference: Record) -> dict[str, str]:
@@ -249,14 +258,17 @@ def _peer(
     name: str,
     verdicts: Mapping[str, Verdict],
     described: Mapping[str, Mapping[str, str]],
-    slices: Mapping[str, Slices],
+    every: Mapping[str, Slices],
 ) -> dict[str, Any]:
+    """Return what is known of a peer, from the rounds in which neither it nor ours was disturbed."""
     facts: dict[str, Any] = {"verdict": str(verdicts[name]), "threads": 1, **described.get(name, {})}
-    if name in slices:
-        seconds = slices[name].seconds
-        facts["throughput_gflops"] = spec.flops / median(seconds) / 1e9
-        facts["samples_s"] = list(seconds)
-        facts.update(_ratio(slices[name], slices[OURS]))
+    if name in every:
+        chosen = undisturbed(every, (OURS, name))
+        theirs, ours = every[name].only(chosen), every[OURS].only(chosen)
+        facts["throughput_gflops"] = spec.flops / median(theirs.seconds) / 1e9
+        facts["samples_s"] = list(theirs.seconds)
+        facts["rounds"] = len(chosen)
+        facts.update(_ratio(theirs, ours))
     return facts
 
 

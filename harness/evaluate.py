@@ -1,21 +1,23 @@
 """
 Evaluate: one candidate, checked and timed, at the pace the machine has just now.
 
-Machines that share their cores with others change pace for tenths of seconds to seconds, by up to a factor of two. A
-reference (the first right candidate) is therefore timed before and after every slice of a candidate. A slice counts when
-the reference ran alike on both sides: at its best, and the minimum of the slice is the cost; or at some slower pace,
-and the cost is scaled by that pace. Where the pace changed in between, the slice is taken again.
+Machines that share their cores with others change pace for tenths of seconds to seconds, by up to a factor of two. The
+evaluator waits for the core to be ours as long as its patience lasts, and a watch (`harness.measure`) looks on both
+sides of every slice. A slice beside which the core was ours counts as it is. Beside others, a reference (the first right
+candidate) is timed before and after the slice: where it ran alike on both sides the cost is scaled by its pace, where
+it did not the slice is taken again.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from statistics import median
 
 import numpy as np
 
 from harness.case import Case
-from harness.measure import below_floor, contradiction
+from harness.measure import Watch, below_floor, contradiction
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena
 from harness.runners.native import NativeObject, Session, Timing
@@ -27,8 +29,9 @@ GLANCE_S = 0.003
 HOPELESS = 1.25
 """A candidate this much slower than the best at a glance, at the machine's best pace, is not looked at for longer."""
 REFERENCE_S = 0.002
-ATTEMPTS = 8
-MOMENT_S = 0.05
+ATTEMPTS = 4
+PATIENCE_S = 2.0
+"""What may be spent on waiting for the core at once; as much again as evaluations took comes on top."""
 SAMPLE_S = 2e-4
 LONG_CALL_S = 0.05
 """From here on the checked call is the timed one, and the reference is left to the race of the leaders."""
@@ -60,6 +63,7 @@ class Evaluator:
         peak_gflops: Callable[[], float],
         *,
         seed: int,
+        watch: Watch | None = None,
     ) -> None:
         """
         Fill the arena with exact operands and compute what every candidate must give.
@@ -76,9 +80,12 @@ class Evaluator:
         self._long = (worker.repeatable or self._floor_s > LONG_CALL_S) and not self._accumulates
         self._glance = [GLANCE_S] if self._floor_s < GLANCE_S and not worker.repeatable else []
         self._best_s = inf
+        self._watch = watch
+        self._begin_s = time.monotonic()
+        self.waited_s = 0.0
+        """Seconds spent so far on waiting for the core."""
         self._reference: Session | None = None
-        self._reference_s = inf
-        self._paced_at, self._paced = -inf, 1.0
+        self._reference_s, self._reference_alone = inf, False
 
     def close(self) -> None:
         """Let the reference go."""
@@ -112,20 +119,24 @@ class Evaluator:
 
     def _time_at_pace(self, session: Session) -> Evaluation:
         """Take slices until the pace held through one; a glance is enough where a candidate is out of the question."""
-        paces = [self._last_pace()]
         for budget_s in (*self._glance, *[EVALUATION_S] * ATTEMPTS):
+            before = self._pace(self._wait())
             timing = self._time(session, budget_s, warm=0)  # the checked call was the warm-up
             if timing is None:
                 return Evaluation(verdict=session.verdict)
             if not (verdict := self._judge(timing)).ok:
                 return Evaluation(verdict=verdict, samples_s=timing.cpu_s)
-            if budget_s < EVALUATION_S and min(timing.cpu_s) < HOPELESS * self._best_s * paces[-1]:
+            if budget_s < EVALUATION_S and min(timing.cpu_s) < HOPELESS * self._best_s * before:
                 continue
-            paces.append(self._pace())
-            if max(paces[-2:]) <= STEADY * min(paces[-2:]):
+            alone = self._watch is not None and self._watch.alone()
+            after = 1.0 if alone else self._pace(alone)
+            if max(before, after) <= STEADY * min(before, after):
                 break
-        pace = max(paces[-2:])
-        cost_s = max(self._floor_s, min(timing.cpu_s) / (pace if pace > STEADY else 1.0))
+        # A slice that was never steady is scaled too little: a good candidate may be missed, a bad one never wins.
+        pace = min(before, after)
+        # Beside others the minimum is a lucky sample: candidate and reference are then compared by their medians.
+        cost_s = min(timing.cpu_s) if pace <= STEADY else median(timing.cpu_s) / pace
+        cost_s = max(self._floor_s, cost_s)
         self._best_s = min(self._best_s, cost_s)
         return Evaluation(verdict=OK, samples_s=timing.cpu_s, pace=pace, cost_s=cost_s)
 
@@ -134,18 +145,25 @@ class Evaluator:
         """Seconds of one call at the machine's peak."""
         return self._spec.flops / (self._peak_gflops * 1e9)
 
-    def _pace(self) -> float:
-        """Return the reference's time just now over its best."""
-        timing = self._time(self._reference, REFERENCE_S, warm=1) if self._reference else None
+    def _wait(self) -> bool:
+        """Wait for the core to be ours: in all, as long as evaluating took, and `PATIENCE_S`. Return whether it is."""
+        if self._watch is None:
+            return False
+        worked_s = time.monotonic() - self._begin_s - self.waited_s
+        alone, waited_s = self._watch.wait(max(0.0, PATIENCE_S + worked_s - self.waited_s))
+        self.waited_s += waited_s
+        return alone
+
+    def _pace(self, alone: bool) -> float:
+        """Return 1 where the core is ours, else the reference's time just now over its best."""
+        if self._reference is None or (alone and self._reference_alone):
+            return 1.0
+        timing = self._time(self._reference, REFERENCE_S, warm=1)
         if timing is None:
             return 1.0
+        self._reference_alone = self._reference_alone or alone
         self._reference_s = min(self._reference_s, *timing.cpu_s)
-        self._paced_at, self._paced = time.monotonic(), min(timing.cpu_s) / self._reference_s
-        return self._paced
-
-    def _last_pace(self) -> float:
-        """Return the pace measured after the candidate before, if that is only a moment ago."""
-        return self._paced if time.monotonic() - self._paced_at < MOMENT_S else self._pace()
+        return 1.0 if alone else max(1.0, median(timing.cpu_s) / self._reference_s)
 
     def _judge(self, timing: Timing) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""

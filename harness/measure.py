@@ -1,12 +1,17 @@
 """
 Measure: interleaved rounds of short slices, so that drift of the clock hits everybody alike.
 
+Where cores are shared with others (two threads of one core, another virtual machine), a watch - a loop that fills the
+core's issue slots - is timed between any two slices: it runs at half its pace while somebody else is on the core.
+
 Every round gives each contender one slice of about 10 ms of CPU time in rotated order; a slice counts as the median of
 its clean samples. Ratios are medians of per-round ratios (`harness.stats.paired_ratio`), never of separate runs.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
 
 from harness.errors import RunnerError
@@ -17,8 +22,12 @@ from harness.runners.protocol import Session
 ROUNDS = 25
 SLICE_S = 0.01
 SAMPLE_S = 5e-4
-DISTURBED = 1.06
+DISTURBED = 1.35
+"""The watch over its best: up to 1.3 after 512-bit code, whose clock is lower; 1.4 to 2.5 beside somebody."""
 LEAST_ROUNDS = 11
+NAP_S = 0.005
+LOOKS = 3
+"""Looks in a row that must find us alone: others come and go within a millisecond, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,8 @@ class Slices:
     samples_s: tuple[tuple[float, ...], ...]
     switched: int
     """Samples dropped because another process ran in between."""
+    watch_s: tuple[float, ...] = ()
+    """By round, the slower of the watch's calls before and after the slice; empty where nothing watched."""
 
     def only(self, rounds: Sequence[int]) -> "Slices":
         """Return the slices of some rounds."""
@@ -36,6 +47,7 @@ class Slices:
             self,
             seconds=tuple(self.seconds[i] for i in rounds),
             samples_s=tuple(self.samples_s[i] for i in rounds),
+            watch_s=tuple(self.watch_s[i] for i in rounds) if self.watch_s else (),
         )
 
     def __add__(self, more: "Slices") -> "Slices":
@@ -44,6 +56,7 @@ class Slices:
             seconds=self.seconds + more.seconds,
             samples_s=self.samples_s + more.samples_s,
             switched=self.switched + more.switched,
+            watch_s=self.watch_s + more.watch_s,
         )
 
 
@@ -54,49 +67,98 @@ def slice_seconds(timing: Timing, clock: str = "cpu") -> tuple[float, int]:
     return median(clean or values), len(values) - len(clean)
 
 
+class Watch:
+    """Tells from a loop that fills the core's issue slots (`harness.probe`) whether somebody shares the core just now."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._best_s = inf
+
+    def look(self) -> float:
+        """Return the loop's time just now in seconds; about 0.2 ms go by."""
+        timing = self.session.time(timeout_s=10.0, samples=4, sample_s=0.0, budget_s=2e-4, warm=0)
+        if timing is None:
+            raise RunnerError(f"the watch failed: {self.session.verdict}")
+        self._best_s = min(self._best_s, *timing.cpu_s)
+        return min(timing.cpu_s)
+
+    def alone(self) -> bool:
+        """Return whether the core is ours just now, as far as the best so far can tell."""
+        return self.look() <= DISTURBED * self._best_s
+
+    def wait(self, patience_s: float) -> tuple[bool, float]:
+        """Wait for a few looks in a row that find us alone, no longer than the patience; return whether, and how long."""
+        begin = time.monotonic()
+        while not (alone := all(self.alone() for _ in range(LOOKS))) and time.monotonic() - begin < patience_s:
+            time.sleep(NAP_S)
+        return alone, time.monotonic() - begin
+
+
 def interleave(
-    sessions: Mapping[str, Session], *, rounds: int = ROUNDS, slice_s: float = SLICE_S, timeout_s: float
+    sessions: Mapping[str, Session],
+    *,
+    rounds: int = ROUNDS,
+    slice_s: float = SLICE_S,
+    timeout_s: float,
+    watch: Watch | None = None,
+    patience_s: float = 0.0,
 ) -> dict[str, Slices]:
     """
     Time sessions against each other and return their slices by name.
 
-    A session that fails or contradicts itself is left out from then on; the caller finds why in its `verdict`.
+    A session that fails or contradicts itself is left out from then on; the caller finds why in its `verdict`. With a
+    ``watch``, slices wait for the core to be ours, ``patience_s`` in all.
     """
     names = list(sessions)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
-    switched = dict.fromkeys(names, 0)
+    taken: dict[str, list[tuple[Timing, float]]] = {name: [] for name in names}
     for turn in range(rounds):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             session = sessions[name]
             if not session.verdict.ok:
                 continue
+            patience_s -= watch.wait(patience_s)[1] if watch and patience_s > 0 else 0.0
+            before_s = watch.look() if watch else 0.0
             timing = session.time(timeout_s=timeout_s, samples=1000, sample_s=SAMPLE_S, budget_s=slice_s)
             if timing is None:
                 continue
             session.verdict = contradiction(timing)
-            value, dropped = slice_seconds(timing)
-            seconds[name].append(value)
-            samples[name].append(timing.cpu_s)
-            switched[name] += dropped
-    return {
-        name: Slices(seconds=tuple(seconds[name]), samples_s=tuple(samples[name]), switched=switched[name])
-        for name in names
-        if sessions[name].verdict.ok
-    }
+            taken[name].append((timing, max(before_s, watch.look()) if watch else 0.0))
+    return {name: _slices(taken[name], watched=watch is not None) for name in names if sessions[name].verdict.ok}
 
 
-def undisturbed(probes: Sequence[Sequence[float]]) -> list[int]:
+def _slices(taken: Sequence[tuple[Timing, float]], *, watched: bool) -> Slices:
+    values = [slice_seconds(timing) for timing, _ in taken]
+    return Slices(
+        seconds=tuple(seconds for seconds, _ in values),
+        samples_s=tuple(timing.cpu_s for timing, _ in taken),
+        switched=sum(dropped for _, dropped in values),
+        watch_s=tuple(watch_s for _, watch_s in taken) if watched else (),
+    )
+
+
+def quiet_rounds(slices: Mapping[str, Slices], names: Collection[str] = ()) -> list[int]:
     """
-    Return the rounds in which every probe ran within 6% of its own best; all rounds where those are too few to tell.
+    Return the rounds in which the watch found the core ours beside the slices of some contenders (of all).
 
-    On a machine whose cores are shared, another's load shows in the probes (an FMA loop, reads from L2) as in the
-    contenders, and hits contenders unequally. Only the probes decide, so the choice favours neither side.
+    Every round is quiet where nothing watched. Whoever shares the core hits contenders unequally (those that need more
+    issue slots for an FMA most); only the watch decides, so the choice favours nobody.
     """
-    rounds = range(min(len(probe) for probe in probes))
-    quiet = [i for i in rounds if all(probe[i] <= DISTURBED * min(probe) for probe in probes)]
-    return quiet if len(quiet) >= LEAST_ROUNDS else list(rounds)
+    best_s = min((min(found.watch_s) for found in slices.values() if found.watch_s), default=0.0)
+    watched = [slices[name].watch_s for name in names or slices if slices[name].watch_s]
+    rounds = _rounds(slices, names)
+    return [i for i in rounds if all(watch_s[i] <= DISTURBED * best_s for watch_s in watched)]
+
+
+def undisturbed(slices: Mapping[str, Slices], names: Collection[str] = ()) -> list[int]:
+    """Return the quiet rounds, or all rounds where those are too few to tell."""
+    quiet = quiet_rounds(slices, names)
+    return quiet if len(quiet) >= LEAST_ROUNDS else list(_rounds(slices, names))
+
+
+def _rounds(slices: Mapping[str, Slices], names: Collection[str]) -> range:
+    """Return the rounds in which all of them took part."""
+    return range(min((len(slices[name].seconds) for name in names or slices), default=0))
 
 
 def contradiction(timing: Timing) -> Verdict:

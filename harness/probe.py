@@ -1,6 +1,7 @@
-"""Measure the machine: FMA peak, core clock and L2 bandwidth, from loops that run like any candidate."""
+"""Measure the machine: FMA peak, core clock and whether the core is shared, from loops that run like any candidate."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from harness.build import names_header
 from harness.dtype import DType
 from harness.errors import RunnerError
 from harness.machine import Machine
+from harness.measure import Watch
 from harness.operator import Operand
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
@@ -23,7 +25,7 @@ class ProbeSpec:
     """A loop without operands; enough of an `OperatorSpec` for the runner."""
 
     kind: int
-    """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: reads from L2."""
+    """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: independent additions."""
     operator: ClassVar[str] = "probe"
     dtype: ClassVar[DType] = DType.F32
 
@@ -41,8 +43,8 @@ class ProbeSpec:
 
     @property
     def work(self) -> int:
-        """Return floating-point operations (kinds 512, 256), cycles (kind 0) or bytes (kind 1) of one call."""
-        return {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: (192 << 10) * (TURNS // 1000)}[self.kind]
+        """Return floating-point operations (kinds 512, 256), cycles (kind 0) or additions (kind 1) of one call."""
+        return {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: 24 * TURNS}[self.kind]
 
 
 def probe_object(toolchain: Toolchain) -> NativeObject:
@@ -59,6 +61,12 @@ def open_probe(worker: NativeWorker, item: NativeObject, kind: int) -> tuple[Ses
     spec = ProbeSpec(kind=kind)
     with Arena(spec, Placement.ALIGNED) as arena:
         return worker.open(item, arena), spec
+
+
+def open_watch(stack: ExitStack, worker: NativeWorker, item: NativeObject) -> Watch:
+    """Return a watch over the core; the stack closes it."""
+    session, _ = open_probe(worker, item, 1)
+    return Watch(stack.enter_context(session))
 
 
 def rates(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> list[float]:

@@ -8,6 +8,7 @@ store. At the end the leaders race each other in turn, and the winner is verifie
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
@@ -22,7 +23,8 @@ from harness.errors import BadRequest, HarnessError
 from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
 from harness.kernel import Author, Candidate, Move
-from harness.measure import interleave
+from harness.measure import interleave, undisturbed
+from harness.probe import open_watch
 from harness.record import Record, Verdict
 from harness.repertoire import Repertoire
 from harness.runners.arena import Arena, Placement
@@ -35,6 +37,8 @@ from harness.workbench import Workbench, spec_key
 
 LEADERS = 6
 RACE_ROUNDS = 15
+RACE_SHARE = 0.1
+"""Share of the seconds that the race may take, and again as much for waiting until the core is ours."""
 ORDER_SHARE = 0.2
 """Share of the evaluations left to instruction order, after the tunables have settled."""
 MOVES_TRIED = 6
@@ -94,13 +98,17 @@ class Tuner:
 
     def run(self) -> Record:
         """Search, race, verify, store; raise `HarnessError` when no candidate is right."""
-        with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED) as arena:
+        with ExitStack() as stack:
+            worker = stack.enter_context(self._bench.worker(self._target))
+            arena = stack.enter_context(Arena(self._case.spec, Placement.ALIGNED))
+            self._watch = None if worker.repeatable else open_watch(stack, worker, self._bench.probe)
             evaluator = Evaluator(
                 worker,
                 arena,
                 self._case,
                 lambda: self._bench.peak_gflops(self._target),
                 seed=self._seed,
+                watch=self._watch,
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._repertoire.build(self._space.starts)
@@ -147,11 +155,12 @@ class Tuner:
         """Answer from the store, or build, check, time and record."""
         if (known := self._known.get(candidate.key)) is not None:
             return float(known.facts["cost_s"]) if known.verdict.ok else inf
-        begin = time.monotonic()
+        begin, waited_s = time.monotonic(), evaluator.waited_s
         built = self._build_ahead(candidate, search)
         result = Evaluation(verdict=built) if isinstance(built, Verdict) else evaluator.evaluate(built)
         record = self._record("evaluation", candidate, result.verdict, result.samples_s)
         facts = {"tuning": self._tuning, "fingerprints": self._fingerprints, "cost_s": result.cost_s, "pace": result.pace}
+        facts["waited_s"] = evaluator.waited_s - waited_s
         record = replace(record, sequence=len(self._costs), seconds=time.monotonic() - begin, facts=facts)
         self._bench.store.add(record)
         return result.cost_s
@@ -179,7 +188,7 @@ class Tuner:
         """
         Time the leaders in turn; return all right candidates, the race's order first.
 
-        The lower quartile of the rounds decides: it ignores stretches in which others had the machine.
+        The lower quartile of the quiet rounds decides, of all where others had the core most of the time.
         """
         ranking = self._ranking()
         if worker.repeatable:
@@ -188,14 +197,18 @@ class Tuner:
         self._report("race")
         objects = self._repertoire.build(leaders)
         sessions = {c.key: worker.open(item, arena) for c, item in zip(leaders, objects, strict=True)}
-        rounds = max(3, min(RACE_ROUNDS, int(0.1 * self._budget.seconds / (4 * self._costs[leaders[0]] * 2))))
+        rounds = max(3, min(RACE_ROUNDS, int(RACE_SHARE * self._budget.seconds / (4 * self._costs[leaders[0]] * 2))))
         try:
-            slices = interleave(sessions, rounds=rounds, timeout_s=timeout_s(self._case.spec))
+            patience_s = RACE_SHARE * self._budget.seconds
+            slices = interleave(
+                sessions, rounds=rounds, timeout_s=timeout_s(self._case.spec), watch=self._watch, patience_s=patience_s
+            )
         finally:
             for session in sessions.values():
                 session.close()
         placed = [candidate for candidate in leaders if candidate.key in slices]
-        placed.sort(key=lambda candidate: quantiles(slices[candidate.key].seconds, n=4)[0])
+        chosen = undisturbed(slices)
+        placed.sort(key=lambda candidate: quantiles(slices[candidate.key].only(chosen).seconds, n=4)[0])
         return placed + [candidate for candidate in ranking if candidate not in placed]
 
     def _finish(self, leaders: Sequence[Candidate]) -> Record:
