@@ -4,13 +4,14 @@ Record a table: measure every point of a small space, so that searches can be ju
     python -m benchmarks.record_table 512x512x512 --out benchmarks/tables
 
 The space is a coarse cut through the GEMM sketch's tunables (`AXES`; large shapes take `LARGE_AXES`). Each point is
-measured as a tuning evaluation is, at the pace a reference tells, in several passes of which the median counts.
+measured as a tuning evaluation is, while the core is ours, in passes of which the median counts.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
@@ -25,6 +26,7 @@ from harness.case import Case
 from harness.evaluate import Evaluation, Evaluator
 from harness.kernel import Candidate, Sketch, Tunable
 from harness.operators.gemm import GemmSpec
+from harness.probe import open_watch
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
 from harness.store import Store, default_store
@@ -33,8 +35,8 @@ from harness.workbench import Workbench
 AXES: Mapping[str, Sequence[int]] = {
     "mr": (6, 8, 9, 12, 14),
     "nr": (32, 48, 64),
-    "unroll": (4,),
-    "prefetch_b": (8,),
+    "unroll": (2, 4),
+    "prefetch_b": (0, 8),
     "prefetch_a": (0,),
     "prefetch_c": (1,),
     "kc": (128, 256, 512),
@@ -45,9 +47,11 @@ AXES: Mapping[str, Sequence[int]] = {
     "a_once": (0, 1),
     "inner": (0, 1),
 }
-LARGE_AXES: Mapping[str, Sequence[int]] = {**AXES, "nc": (256, 512, 4096), "pack_b": (1,)}
+LARGE_AXES: Mapping[str, Sequence[int]] = {
+    **AXES, "nc": (256, 512, 4096), "pack_b": (1,), "unroll": (4,), "prefetch_b": (8,)
+}  # fmt: skip
 LARGE_FLOPS = 1e9
-PASSES = 3
+PASSES = 2
 """Every point is measured so often, in passes over the whole space; the median of its costs counts."""
 
 
@@ -79,8 +83,11 @@ def record(bench: Workbench, spec: GemmSpec, limit: int | None) -> Table:
     items = builder.build(candidates)
     costs: list[list[float]] = [[] for _ in points]
     begin = time.monotonic()
-    with bench.worker() as worker, Arena(spec, Placement.ALIGNED) as arena:
-        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0)
+    with ExitStack() as stack:
+        worker = stack.enter_context(bench.worker())
+        arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
+        watch = open_watch(stack, worker, bench.probe)
+        evaluator = Evaluator(worker, arena, case, lambda: bench.peak_gflops(target), seed=0, watch=watch)
         for turn in range(PASSES):
             for number, item in enumerate(items):
                 result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)
