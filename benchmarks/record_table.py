@@ -35,8 +35,8 @@ from harness.workbench import Workbench
 AXES: Mapping[str, Sequence[int]] = {
     "mr": (6, 8, 9, 12, 14),
     "nr": (32, 48, 64),
-    "unroll": (2, 4),
-    "prefetch_b": (0, 8),
+    "unroll": (4,),
+    "prefetch_b": (8,),
     "prefetch_a": (0,),
     "prefetch_c": (1,),
     "kc": (128, 256, 512),
@@ -47,9 +47,7 @@ AXES: Mapping[str, Sequence[int]] = {
     "a_once": (0, 1),
     "inner": (0, 1),
 }
-LARGE_AXES: Mapping[str, Sequence[int]] = {
-    **AXES, "nc": (256, 512, 4096), "pack_b": (1,), "unroll": (4,), "prefetch_b": (8,)
-}  # fmt: skip
+LARGE_AXES: Mapping[str, Sequence[int]] = {**AXES, "nc": (256, 512, 4096), "pack_b": (1,)}
 LARGE_FLOPS = 1e9
 PASSES = 2
 """Every point is measured so often, in passes over the whole space; the median of its costs counts."""
