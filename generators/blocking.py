@@ -15,8 +15,10 @@ POINTS = 6
 
 
 def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
-    """Return up to `POINTS` legal points, the best micro-tiles first; the declared start comes last if all else fails."""
+    """Return up to `POINTS` legal points, the best micro-tiles first; the declared start where the model knows none."""
     tunables = {tunable.name: tunable for tunable in sketch.tunables}
+    if not tunables.keys() >= {"mr", "nr", "kc"}:
+        return [sketch.start]
     points: list[dict[str, int]] = []
     for mr, nr in _micro_tiles(sketch, tunables):
         for overrides in _variants(tunables):

@@ -7,6 +7,7 @@ the same answers every time. It obeys the contract an LLM is given (generators/C
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,8 @@ class Expert:
     @property
     def fingerprint(self) -> str:
         """Return a digest of every sketch, script and the model behind the start points."""
-        files = sorted([*GENERATORS.glob("sketches/*"), *GENERATORS.glob("emit/*.py"), GENERATORS / "blocking.py"])
+        places = ("sketches/*", "emit/*.py", "parts/*.py", "blocking.py")
+        files = sorted(path for place in places for path in GENERATORS.glob(place))
         return digest([(path.name, path.read_text()) for path in files if path.is_file()])
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
@@ -63,7 +65,7 @@ class Expert:
         """Return the checked-in kernel script for a sketch and the target's instruction set."""
         name = self._emitter(target, sketch.name)
         names = (name, *emitters()[name].get("beside", ()))
-        texts = [(GENERATORS / "emit" / f"{one}.py").read_text() for one in names]
+        texts = [standalone((GENERATORS / "emit" / f"{one}.py").read_text()) for one in names]
         return texts[0] if len(texts) == 1 else joined_script(texts)
 
     def start_points(self, target: Target, spec: OperatorSpec, sketch: Sketch) -> Sequence[Mapping[str, int]]:
@@ -81,6 +83,15 @@ class Expert:
         if any(sketch in entry.get("sketches", ()) for entry in emitters().values()):
             return named[0] if named else None
         return next((name for name, entry in own.items() if "sketches" not in entry), None)
+
+
+def standalone(script: str) -> str:
+    """Return a kernel script that needs no module of ours: what it imports from generators/parts takes the place."""
+
+    def part(found: re.Match[str]) -> str:
+        return (GENERATORS / "parts" / f"{found[1]}.py").read_text()
+
+    return re.sub(r"^from generators\.parts\.(\w+) import .*\n", part, script, flags=re.MULTILINE)
 
 
 def emitters() -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What several kernel scripts share; `generators.generator.standalone` puts it into each script that imports it."""
