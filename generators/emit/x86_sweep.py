@@ -3,7 +3,7 @@ Kernel script for x86-64: a few rows of A times a B that is read in place, once,
 
 A standalone program (generators/CONTRACT.md). Parameters: vector_bits, dtype (fp32, fp64), mr (rows), nv (vectors of columns at
 a time), unroll (k-steps), ahead (rows of B to prefetch ahead, 0 = off), beside (panels of columns to prefetch ahead, 0 = off),
-past (1: whole vectors of a C that is not read go past the caches). Skinny products are bound by memory: B is neither packed
+fetch (of which panel C is prefetched: 1 the current one, 2 the next, ...; 0 = off), past (1: whole vectors of a C that is not read go past the caches). Skinny products are bound by memory: B is neither packed
 nor read twice, and a C that is as large as B is not fetched before it is overwritten.
 """
 
@@ -28,14 +28,14 @@ class Sweep:
         self.machine = Machine(given["vector_bits"], SIZES[given["dtype"]])
         self.size = self.machine.size
         self.mr, self.nv, self.unroll = given["mr"], given["nv"], given["unroll"]
-        self.ahead, self.beside, self.past = given["ahead"], given["beside"], given["past"]
+        self.ahead, self.beside, self.past, self.fetch = (given[name] for name in ("ahead", "beside", "past", "fetch"))
         self.first_b = self.mr * self.nv
         self.first_a = self.first_b + self.nv
         self.mask = 1 if self.machine.wide else self.machine.registers - 1
         self.spare = self.machine.registers - self.first_a - (not self.machine.wide)
         if self.spare < 1:
             raise ValueError(f"mr={self.mr} nv={self.nv}: the micro-tile does not fit the registers")
-        names = ("mr", "nv", "unroll", "ahead", "beside", "past")
+        names = ("mr", "nv", "unroll", "ahead", "beside", "past", "fetch")
         tag = "_".join(str(given[name]) for name in names)
         self.text = Text(f"{self.machine.isa}_sweep_{given['dtype']}_{tag}")
 
@@ -59,6 +59,10 @@ class Sweep:
         """All k-steps of one panel of columns, then its C."""
         text, machine = self.text, self.machine
         unroll = self.unroll if mask is None else 1
+        if self.fetch and mask is None:
+            first = (self.fetch - 1) * machine.bytes * width
+            fetches = [f"prefetcht0 byte ptr [rbx + {first + at}]" for at in range(0, machine.bytes * width, LINE)]
+            text("mov rbx, rcx", *[*fetches, "add rbx, r11"] * (self.mr - 1), *fetches)
         used = [i * self.nv + j for i in range(self.mr) for j in range(width)]
         text(*(machine.zero(index) for index in used), "mov rbx, rdx", "mov rsi, r15", "mov rax, rdi")
         if unroll > 1:

@@ -1,12 +1,13 @@
 """
 Iterated local search from the analytical model's points: the default.
 
-First-improvement hill climbing; the neighbours are tried in the order of what their kind of action gained so far, with
+Of several sketches each shows first what a short climb makes of it. First-improvement hill climbing; the neighbours are tried in the order of what their kind of action gained so far, with
 a little chance. A climb that ends is kicked: a few tunables of the best candidate are redrawn and it starts again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from harness.kernel import Candidate
 from harness.search import Action, Policy, Space
@@ -30,6 +31,10 @@ class Constants:
 
     starts: int = 3
     """Starts measured before the climb begins; of several sketches, two each."""
+    trial: int = 10
+    """Evaluations of the short climb that every one of several sketches gets."""
+    hopeless: float = 4.0
+    """A sketch whose starts cost this much more than the best is given none."""
     chance: float = 0.01
     """Standard deviation of what is added to an expected gain before neighbours are ordered."""
     kick: tuple[int, ...] = (1, 2)
@@ -53,6 +58,8 @@ class Local(Walk):
         sketches = len({candidate.sketch for candidate in starts})
         for candidate in starts[: max(self.constants.starts, 2 * sketches if sketches > 1 else 0)]:
             yield from self.measure(candidate)
+        if sketches > 1:
+            yield from self._try_sketches()
         home = self.cheapest(self.costs) or self.unseen()
         while home:
             self._home = None
@@ -60,19 +67,30 @@ class Local(Walk):
             yield from self._climb(home)
             home = self._kicked() or self.unseen()
 
-    def _climb(self, home: Candidate) -> Questions[None]:
-        """Move to the first better neighbour until there is none."""
-        while better := (yield from self._better(home)):
+    def _try_sketches(self) -> Questions[None]:
+        """Climb a few steps in every sketch that is not out of the question: a first guess does not judge a sketch."""
+        homes: dict[str, Candidate] = {}
+        for candidate in sorted(self.costs, key=self.cost):
+            homes.setdefault(candidate.sketch, candidate)
+        limit = self.constants.hopeless * self.cost(self.cheapest(self.costs))
+        for home in [home for home in homes.values() if self.cost(home) <= limit]:
+            yield from self._climb(home, len(self.costs) + self.constants.trial)
+
+    def _climb(self, home: Candidate, until: float = inf) -> Questions[None]:
+        """Move to the first better neighbour until there is none, or ``until`` costs are known."""
+        while better := (yield from self._better(home, until)):
             home = better
 
     def ahead(self) -> Sequence[Candidate]:
         """Return the neighbours of the place where the climb is; of a start or a kick, its own."""
         return self.unknown_around([self._home or self._pending])
 
-    def _better(self, home: Candidate) -> Questions[Candidate | None]:
+    def _better(self, home: Candidate, until: float) -> Questions[Candidate | None]:
         self._home = home
         for action, neighbour in self._ordered_neighbours(home):
             if neighbour not in self.costs:
+                if len(self.costs) >= until:
+                    return None
                 yield from self.measure(neighbour)
                 self.history.record(action, self.cost(home), self.cost(neighbour))
             if self.cost(neighbour) < self.cost(home):
