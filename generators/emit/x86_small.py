@@ -74,7 +74,7 @@ class Whole:
         """All k-steps of one tile, then its C."""
         text, machine, count = self.text, self.machine, rows * self.panels[panel]
         text(*(machine.zero(index) for index in range(count * self.split)))
-        turns, left = divmod(self.k, self.unroll)
+        turns = self.k // self.unroll
         along = self.size if not self.trans_a else self.lda
         moved = 0
         if turns > 1:
