@@ -5,6 +5,11 @@
 #include "opw.h"
 #include "opw_names.h"
 
+#ifndef OPW_COPY /* where B lies across k, it is copied in any case */
+#define COPIES(tunables) 1
+#else
+#define COPIES(tunables) ((tunables)->value[OPW_COPY])
+#endif
 #if OPW_FIXED_DOUBLE
 typedef double element;
 #else
@@ -35,39 +40,46 @@ static int streams_b(const struct opw_args *args)
     return dim[OPW_DIM_TRANS_B] && (dim[OPW_DIM_TRANS_A] || dim[OPW_DIM_M] < dim[OPW_DIM_N]);
 }
 
-static int64_t copied(const struct opw_args *args)
+/* Elements from row to row of the copy: an odd number of lines, so that rows do not share sets of the caches. */
+static int64_t pitch(const struct opw_args *args)
+{
+    int64_t line = 64 / (int64_t)sizeof(element);
+    return ((depth(args) + line - 1) / line | 1) * line;
+}
+
+static int64_t copied(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     const int64_t *dim = args->dim;
     if (streams_b(args))
-        return dim[OPW_DIM_TRANS_A] ? dim[OPW_DIM_M] * depth(args) : 0;
-    return dim[OPW_DIM_TRANS_B] ? 0 : dim[OPW_DIM_N] * depth(args);
+        return dim[OPW_DIM_TRANS_A] || COPIES(tunables) ? dim[OPW_DIM_M] * pitch(args) : 0;
+    return !dim[OPW_DIM_TRANS_B] || COPIES(tunables) ? dim[OPW_DIM_N] * pitch(args) : 0;
 }
 
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
-    (void)tunables;
-    return (size_t)copied(args) * sizeof(element);
+    return (size_t)copied(args, tunables) * sizeof(element);
 }
 
-/* Rows along k of a matrix that lies across k. */
-static void turn(const element *from, int64_t ld, int64_t rows, int64_t k, element *to)
+/* Rows along k of a matrix that lies across k (`down` 1), or along it (`along` 1). */
+static void copy(const element *from, int64_t down, int64_t along, int64_t rows, int64_t k, int64_t pitch, element *to)
 {
     for (int64_t p = 0; p < k; p++)
         for (int64_t i = 0; i < rows; i++)
-            to[i * k + p] = from[p * ld + i];
+            to[i * pitch + p] = from[i * down + p * along];
 }
 
-static struct plan make_plan(const struct opw_args *args, element *room)
+static struct plan make_plan(const struct opw_args *args, const struct opw_tunables *tunables, element *room)
 {
     const int64_t *dim = args->dim;
     int64_t m = dim[OPW_DIM_M], n = dim[OPW_DIM_N], k = depth(args);
     struct plan a = {args->operand[0], args->operand[1], m, n, k, dim[OPW_DIM_LDA], dim[OPW_DIM_LDB], dim[OPW_DIM_LDC], 1};
     struct plan b = {args->operand[1], args->operand[0], n, m, k, dim[OPW_DIM_LDB], dim[OPW_DIM_LDA], 1, dim[OPW_DIM_LDC]};
     struct plan p = streams_b(args) ? b : a;
-    if (copied(args)) {
-        turn(p.small, p.ld_small, p.few, k, room);
+    int across = streams_b(args) ? dim[OPW_DIM_TRANS_A] != 0 : !dim[OPW_DIM_TRANS_B];
+    if (copied(args, tunables)) {
+        copy(p.small, across ? 1 : p.ld_small, across ? p.ld_small : 1, p.few, k, pitch(args), room);
         p.small = room;
-        p.ld_small = k;
+        p.ld_small = pitch(args);
     }
     return p;
 }
@@ -90,7 +102,7 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     int64_t pc = 0;
     if (args->dim[OPW_DIM_TRANS_A] && !args->dim[OPW_DIM_TRANS_B])
         return 1; /* neither matrix lies along k */
-    struct plan p = make_plan(args, workspace);
+    struct plan p = make_plan(args, tunables, workspace);
     do {
         int64_t steps = least(kc, p.k - pc), row, column;
         element beta = pc ? 1 : (element)args->scalar[1];

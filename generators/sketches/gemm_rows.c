@@ -1,6 +1,8 @@
 /*
  * GEMM of a few columns, C = alpha A op(B) + beta C, row-major, A not transposed: A is read in place, and once where n is
  * no more than NV vectors. B is packed whole, [n/NR][k][NR]. Loops ic (MC) > pc (KC) > groups of MR rows > panels.
+ * With `copy` a group of rows is copied before it is used, as it lies but close together: rows that are a power of two
+ * apart share a few sets of the caches, and would push each other out between one element and the next.
  */
 #include "opw.h"
 #include "opw_names.h"
@@ -32,10 +34,17 @@ static int64_t panel(const struct opw_tunables *tunables)
     return tunables->value[OPW_NV] * OPW_FIXED_LANES;
 }
 
+/* Elements from row to row of a copied group: an odd number of lines. */
+static int64_t pitch(const struct opw_tunables *tunables)
+{
+    int64_t line = 64 / (int64_t)sizeof(element);
+    return ((tunables->value[OPW_KC] + line - 1) / line | 1) * line;
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     int64_t nr = panel(tunables), panels = (args->dim[OPW_DIM_N] + nr - 1) / nr;
-    return (size_t)(panels * nr * depth(args)) * sizeof(element);
+    return (size_t)(panels * nr * depth(args) + tunables->value[OPW_MR] * pitch(tunables)) * sizeof(element);
 }
 
 static void pack(const struct opw_args *args, int64_t nr, int64_t k, element *to)
@@ -49,6 +58,13 @@ static void pack(const struct opw_args *args, int64_t nr, int64_t k, element *to
                 to[i] = j + i < n ? b[p * down + (j + i) * across] : 0;
 }
 
+static void copy(const element *from, int64_t ld, int64_t rows, int64_t k, int64_t pitch, element *to)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t p = 0; p < k; p++)
+            to[i * pitch + p] = from[i * ld + p];
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     const int64_t *dim = args->dim;
@@ -57,9 +73,11 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     rows *kernel = (rows *)tunables->kernel[OPW_KERNEL_ROWS], *one = (rows *)tunables->kernel[OPW_KERNEL_ONE_ROW];
     struct rows t = {0, lda * (int64_t)sizeof(element), ldc * (int64_t)sizeof(element), args->scalar[0], 0};
     const element *a = args->operand[0];
-    element *c = args->operand[2], *packed = workspace;
+    element *c = args->operand[2], *group = workspace, *packed = group + mr * pitch(tunables);
     if (dim[OPW_DIM_TRANS_A])
         return 1;
+    if (tunables->value[OPW_COPY])
+        t.lda = pitch(tunables) * (int64_t)sizeof(element);
     pack(args, nr, k, packed);
     for (int64_t ic = 0; ic < m; ic += mc) {
         int64_t pc = 0, end = least(ic + mc, m), taken;
@@ -67,10 +85,15 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
             int64_t steps = least(kc, k - pc);
             t.beta = pc ? 1.0 : args->scalar[1];
             for (int64_t i = ic; i < end; i += taken) {
+                const element *ai = a + i * lda + pc;
                 taken = end - i < mr ? 1 : mr;
+                if (tunables->value[OPW_COPY]) {
+                    copy(ai, lda, taken, steps, pitch(tunables), group);
+                    ai = group;
+                }
                 for (int64_t j = 0; j < n; j += nr) {
                     t.cols = least(nr, n - j);
-                    (taken == mr ? kernel : one)(steps, a + i * lda + pc, packed + j * k + pc * nr, c + i * ldc + j, &t);
+                    (taken == mr ? kernel : one)(steps, ai, packed + j * k + pc * nr, c + i * ldc + j, &t);
                 }
             }
             pc += kc;
