@@ -37,7 +37,7 @@ OURS = "ours"
 REFERENCE = "reference"
 
 
-SERIES_S = 40.0
+SERIES_S = 20.0
 """Series of rounds are taken until one series' worth of them is undisturbed, or this time is spent."""
 PATIENCE_S = 10.0
 """How long one series may wait in all for the core to be ours."""
