@@ -26,6 +26,7 @@ from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Session, Worker
+from harness.stage import Stage
 from harness.stats import median, paired_ratio
 from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
 from harness.workbench import Workbench, spec_key
@@ -77,7 +78,7 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
-    with bench.worker(bench.target(tuned.case.target)) as worker:
+    with bench.worker(bench.target(tuned.case.target), threads=tuned.case.threads) as worker:
         return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
@@ -137,7 +138,7 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         verdict=checked.verdict,
         identity=won.identity,
         candidate=won.candidate,
-        clock=bench.clock(target),
+        clock=bench.clock(target, tuned.case.threads),
         facts=facts,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
@@ -155,8 +156,9 @@ def _timed(
     for baseline in baselines.values():
         environment.update(baseline.environment(tuned.case, target))
     items = {name: baseline.build(bench.toolchain, target, tuned.case) for name, baseline in baselines.items()}
-    with bench.worker(target, environment) as worker, ExitStack() as stack:
-        verdicts = {name: verify_baseline(worker, item, spec) for name, item in items.items()}
+    with Stage(bench, target, tuned.case, environment) as stage, ExitStack() as stack:
+        worker = stage.worker
+        verdicts = {name: verify_baseline(stage.worker_of(item), item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
@@ -165,7 +167,7 @@ def _timed(
         if earlier is not None:
             contenders[REFERENCE] = earlier
         sessions: dict[str, Session] = {
-            name: stack.enter_context(worker.open(item, arena)) for name, item in contenders.items()
+            name: stack.enter_context(stage.open(item, arena)) for name, item in contenders.items()
         }
         for name in right:  # what a library compiles or resolves at its first call belongs to no sample
             sessions[name].call(timeout_s(spec))
@@ -176,7 +178,7 @@ def _timed(
             name: [works[name] / seconds for seconds in need(every, name, sessions).only(undisturbed(every, [name])).seconds]
             for name in probes
         }
-        described = {name: _description(sessions[name].describe) for name in right}
+        described = {name: _description(sessions[name], tuned.case) for name in right}
         if OURS not in every or CONTROL not in every:
             failed = sessions[OURS].verdict if OURS not in every else sessions[CONTROL].verdict
             return replace(record, verdict=failed)
@@ -192,6 +194,7 @@ def _timed(
         "rounds_taken": len(every[OURS].seconds),
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
         "switched_samples": slices[OURS].switched,
+        "imbalance": slices[OURS].imbalance,
         "a_a": _ratio(slices[CONTROL], slices[OURS]),
         "quiet_rounds": len(quiet_rounds(every, own)),
         "every_watch_s": {name: list(found.watch_s) for name, found in every.items() if found.watch_s},
@@ -261,7 +264,7 @@ def _peer(
     every: Mapping[str, Slices],
 ) -> dict[str, Any]:
     """Return what is known of a peer, from the rounds in which neither it nor ours was disturbed."""
-    facts: dict[str, Any] = {"verdict": str(verdicts[name]), "threads": 1, **described.get(name, {})}
+    facts: dict[str, Any] = {"verdict": str(verdicts[name]), **described.get(name, {})}
     if name in every:
         chosen = undisturbed(every, (OURS, name))
         theirs, ours = every[name].only(chosen), every[OURS].only(chosen)
@@ -272,6 +275,6 @@ def _peer(
     return facts
 
 
-def _description(text: str) -> dict[str, str]:
-    """Read an adapter's ``key=value`` description; values have no spaces."""
-    return dict(word.split("=", 1) for word in text.split() if "=" in word)
+def _description(session: Session, case: Case) -> dict[str, Any]:
+    """Read an adapter's ``key=value`` description (values have no spaces); every peer was told the case's threads."""
+    return {"threads": case.threads, **dict(word.split("=", 1) for word in session.describe.split() if "=" in word)}

@@ -148,7 +148,7 @@ def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, 
         values = dict(candidate.values)
         return Attempt(number=number, draft=proposed, verdict=result.verdict, values=values, peak_gflops=peak)
     candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
-    with bench.worker(bench.target(case.target)) as worker:
+    with bench.worker(bench.target(case.target), threads=case.threads) as worker:
         checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
     return Attempt(
         number=number,
@@ -165,8 +165,8 @@ def _try(
 ) -> list[tuple[Candidate, NativeObject | Verdict, Evaluation]]:
     """Return each start with its object and what one evaluation found."""
     tried = []
-    with bench.worker(bench.target(case.target)) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
-        peak = partial(bench.peak_gflops, bench.target(case.target))
+    with bench.worker(bench.target(case.target), threads=case.threads) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
+        peak = partial(bench.peak_gflops, bench.target(case.target), case.threads)
         evaluator = Evaluator(worker, arena, case, peak, seed=seed)
         for candidate, item in zip(starts, built, strict=True):
             result = Evaluation(verdict=item) if isinstance(item, Verdict) else evaluator.evaluate(item)

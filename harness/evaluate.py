@@ -125,8 +125,8 @@ class Evaluator:
             if timing is None:
                 return Evaluation(verdict=session.verdict)
             if not (verdict := self._judge(timing)).ok:
-                return Evaluation(verdict=verdict, samples_s=timing.cpu_s)
-            if budget_s < EVALUATION_S and min(timing.cpu_s) < HOPELESS * self._best_s * before:
+                return Evaluation(verdict=verdict, samples_s=timing.taken_s)
+            if budget_s < EVALUATION_S and min(timing.taken_s) < HOPELESS * self._best_s * before:
                 continue
             alone = self._watch is not None and self._watch.alone()
             after = 1.0 if alone else self._pace(alone)
@@ -135,10 +135,10 @@ class Evaluator:
         # A slice that was never steady is scaled too little: a good candidate may be missed, a bad one never wins.
         pace = min(before, after)
         # Beside others the minimum is a lucky sample: candidate and reference are then compared by their medians.
-        cost_s = min(timing.cpu_s) if pace <= STEADY else median(timing.cpu_s) / pace
+        cost_s = min(timing.taken_s) if pace <= STEADY else median(timing.taken_s) / pace
         cost_s = max(self._floor_s, cost_s)
         self._best_s = min(self._best_s, cost_s)
-        return Evaluation(verdict=OK, samples_s=timing.cpu_s, pace=pace, cost_s=cost_s)
+        return Evaluation(verdict=OK, samples_s=timing.taken_s, pace=pace, cost_s=cost_s)
 
     @property
     def _floor_s(self) -> float:
@@ -162,12 +162,12 @@ class Evaluator:
         if timing is None:
             return 1.0
         self._reference_alone = self._reference_alone or alone
-        self._reference_s = min(self._reference_s, *timing.cpu_s)
-        return 1.0 if alone else max(1.0, median(timing.cpu_s) / self._reference_s)
+        self._reference_s = min(self._reference_s, *timing.taken_s)
+        return 1.0 if alone else max(1.0, median(timing.taken_s) / self._reference_s)
 
     def _judge(self, timing: Timing) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
-        best_s = min(timing.cpu_s)
+        best_s = min(timing.taken_s)
         if not below_floor(best_s, self._spec.flops, self._peak_gflops).ok:
             self._peak_gflops = max(self._peak_gflops, self._measure_peak())
         verdicts = (

@@ -25,6 +25,8 @@ class ProbeSpec:
     """A loop without operands; enough of an `OperatorSpec` for the runner."""
 
     kind: int
+    threads: int = 1
+    """How many run the loop side by side; the chain of multiplies runs alone."""
     """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: independent additions."""
     operator: ClassVar[str] = "probe"
     dtype: ClassVar[DType] = DType.F32
@@ -44,7 +46,8 @@ class ProbeSpec:
     @property
     def work(self) -> int:
         """Return floating-point operations (kinds 512, 256), cycles (kind 0) or additions (kind 1) of one call."""
-        return {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: 24 * TURNS}[self.kind]
+        alone = {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: 24 * TURNS}[self.kind]
+        return alone * self.threads if self.kind else alone
 
 
 def probe_object(toolchain: Toolchain) -> NativeObject:
@@ -58,7 +61,7 @@ def probe_object(toolchain: Toolchain) -> NativeObject:
 
 def open_probe(worker: NativeWorker, item: NativeObject, kind: int) -> tuple[Session, ProbeSpec]:
     """Open a session on one loop; the caller closes it."""
-    spec = ProbeSpec(kind=kind)
+    spec = ProbeSpec(kind=kind, threads=worker.threads)
     with Arena(spec, Placement.ALIGNED) as arena:
         return worker.open(item, arena), spec
 
@@ -70,10 +73,10 @@ def open_watch(stack: ExitStack, worker: NativeWorker, item: NativeObject) -> Wa
 
 
 def rates(worker: NativeWorker, item: NativeObject, kind: int, slices: int = 5) -> list[float]:
-    """Return rates of a loop in operations (or cycles) a CPU second, one each sample of a few slices of 5 ms."""
+    """Return rates of a loop in operations (or cycles) a second of the worker's clock, one each sample of a few slices of 5 ms."""
     session, spec = open_probe(worker, item, kind)
     with session:
         timings = [session.time(timeout_s=10, samples=50, budget_s=0.005) for _ in range(slices)]
     if not all(timings):
         raise RunnerError(f"the machine probe {kind} failed: {session.verdict}")
-    return [spec.work / sample for timing in timings for sample in timing.cpu_s]
+    return [spec.work / sample for timing in timings for sample in timing.taken_s]

@@ -29,7 +29,7 @@ NATIVE = Path(__file__).parent / "native"
 EMULATORS = Path(__file__).parent / "emulators"
 HEADER = "opw.h"
 LIMITS = Limits(cpu_s=60, wall_s=120.0, memory_mb=8192, output_bytes=1 << 20, file_mb=64)
-WORKER_SOURCES = ("worker.c", "words.c", "child.c", "guard.c", "factors.c")
+WORKER_SOURCES = ("worker.c", "words.c", "child.c", "pool.c", "guard.c", "factors.c")
 KERNELS_A_FILE = 256
 
 

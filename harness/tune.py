@@ -99,14 +99,14 @@ class Tuner:
     def run(self) -> Record:
         """Search, race, verify, store; raise `HarnessError` when no candidate is right."""
         with ExitStack() as stack:
-            worker = stack.enter_context(self._bench.worker(self._target))
+            worker = stack.enter_context(self._bench.worker(self._target, threads=self._case.threads))
             arena = stack.enter_context(Arena(self._case.spec, Placement.ALIGNED))
             self._watch = None if worker.repeatable else open_watch(stack, worker, self._bench.probe)
             evaluator = Evaluator(
                 worker,
                 arena,
                 self._case,
-                lambda: self._bench.peak_gflops(self._target),
+                lambda: self._bench.peak_gflops(self._target, self._case.threads),
                 seed=self._seed,
                 watch=self._watch,
             )
@@ -218,7 +218,7 @@ class Tuner:
             item = self._repertoire.build([candidate])[0]
             if isinstance(item, Verdict):
                 continue
-            with self._bench.worker(self._target) as worker:
+            with self._bench.worker(self._target, threads=self._case.threads) as worker:
                 checked = verify(worker, item, self._case.spec, dict(candidate.values), self._seed + 1)
             if checked.verdict.ok:
                 return self._win(candidate, item, checked)
@@ -228,11 +228,11 @@ class Tuner:
     def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
         samples: list[float] = []
         for shift in PLACEMENTS:
-            with self._bench.worker(self._target) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
+            with self._bench.worker(self._target, threads=self._case.threads) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
                 arena.fill(exact_operands(self._case.spec, np.random.default_rng(self._seed + 2)))
                 with worker.open(item, arena) as session:
                     timing = session.time(timeout_s=timeout_s(self._case.spec), samples=20, budget_s=EVALUATION_S)
-                samples += timing.cpu_s if timing else ()
+                samples += timing.taken_s if timing else ()
         facts = {
             "residual": checked.residual,
             "specs_verified": checked.specs,
@@ -260,7 +260,7 @@ class Tuner:
             identity=self._identity,
             candidate=candidate.to_json(),
             samples_s=tuple(samples),
-            clock=self._bench.clock(self._target),
+            clock=self._bench.clock(self._target, self._case.threads),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 

@@ -49,32 +49,40 @@ class Workbench:
         """Return the machine probe."""
         return probe_object(self.toolchain)
 
-    def worker(self, target: Target | None = None, environment: Mapping[str, str] | None = None) -> Worker:
+    def worker(
+        self, target: Target | None = None, environment: Mapping[str, str] | None = None, *, threads: int = 1
+    ) -> Worker:
         """
         Return a new worker process for a target (started with its first command); the caller closes it.
 
-        A native one is pinned to the processor that is least disturbed now.
+        A native one is pinned to as many processors as it has threads, those that are least disturbed now.
         """
         if target is not None and target.runner == "cuda":
             return self._cuda_worker(target)
         if target is not None and target.runner == "emulated":
+            if threads > 1:
+                raise TargetUnavailable(f"{target.name}: its emulator models one core; ask for one thread")
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
-        return NativeWorker(self.toolchain.worker(), environment, self._quietest_processor())
+        return NativeWorker(self.toolchain.worker(), environment, self._quietest_processors(threads), threads=threads)
 
-    def _quietest_processor(self) -> int:
+    def _quietest_processors(self, count: int) -> frozenset[int]:
         """Return where the FMA loop runs fastest just now; a few milliseconds each processor, eight at most."""
-        processors = sorted(os.sched_getaffinity(0))[-8:]
-        if len(processors) == 1 or platform.machine() not in ("x86_64", "AMD64"):
-            return processors[0]
+        everywhere = sorted(os.sched_getaffinity(0))
+        if count > len(everywhere):
+            raise TargetUnavailable(f"host: {count} threads on {len(everywhere)} processors would wait for each other; ask for fewer")
+        processors = everywhere[-max(8, count) :]
+        if len(processors) == count or platform.machine() not in ("x86_64", "AMD64"):
+            return frozenset(processors[:count])
         paces = {}
         for processor in processors:
-            with NativeWorker(self.toolchain.worker(), cpu=processor) as worker:
+            with NativeWorker(self.toolchain.worker(), cpus=frozenset({processor})) as worker:
                 paces[processor] = median(rates(worker, self.probe, 256, slices=2))
-        return max(processors, key=lambda processor: paces[processor])
+        return frozenset(sorted(processors, key=lambda processor: paces[processor])[-count:])
 
-    def clock(self, target: Target) -> str:
-        """Return the clock that times a target's candidates."""
-        return {"emulated": EmulatedWorker.clock, "cuda": "cuda"}.get(target.runner, NativeWorker.clock)
+    def clock(self, target: Target, threads: int = 1) -> str:
+        """Return the clock that times a target's candidates: on a host elapsed time where there are several threads."""
+        own = NativeWorker.clock if threads == 1 else "wall"
+        return {"emulated": EmulatedWorker.clock, "cuda": "cuda"}.get(target.runner, own)
 
     def builder(self, target: Target, sketch: Sketch, script: str, spec: OperatorSpec, *, trusted: bool) -> Builder:
         """Return what builds a sketch's candidates for a target: objects for a processor, launch plans for a GPU."""
@@ -115,13 +123,13 @@ class Workbench:
                 self._targets[name] = target
         return self._targets[name]
 
-    def peak_gflops(self, target: Target) -> float:
+    def peak_gflops(self, target: Target, threads: int = 1) -> float:
         """Measure the FMA peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
         if target.runner == "cuda":
             return max(float(peak.value) for peak in target.peak_gflops.values())
         if target.runner == "emulated":
             return float(target.peak_gflops["fp32"].value)
-        with self.worker() as worker:
+        with self.worker(threads=threads) as worker:
             return max(rates(worker, self.probe, target.vector_bits.value)) / 1e9
 
     def baselines(self, target: Target) -> dict[str, Baseline]:

@@ -29,7 +29,7 @@ PEER_KEYS = ("version", "core", "throughput_gflops", "ratio", "ratio_low", "rati
 def case_object(case: Case) -> dict[str, Any]:
     """Return a case as plain JSON; what is not known is null."""
     peers = {peer.name: {key: getattr(peer, key) for key in PEER_KEYS} for peer in case.peers}
-    return {key: getattr(case, key) for key in CASE_KEYS} | {"peers": peers}
+    return {key: getattr(case, key) for key in CASE_KEYS} | {"best": case.best.name if case.best else None, "peers": peers}
 
 
 def render_json(cases: Iterable[Case]) -> str:

@@ -81,6 +81,12 @@ class Case:
         """Return whether the operator may be used."""
         return self.verdict == "OK"
 
+    @property
+    def best(self) -> Peer | None:
+        """Return the fastest peer of this case that was verified: the one that ours has the smallest ratio to."""
+        right = [peer for peer in self.peers if peer.ok and peer.ratio]
+        return min(right, key=lambda peer: peer.ratio, default=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:

@@ -5,7 +5,19 @@ from collections.abc import Mapping, Sequence
 from reports.load import Case
 from reports.markup import Markup, tag
 from reports.page_code import code_links
-from reports.wording import by_clock, clock_title, notes, of_peak, parameters, peer_names, reasons, throughput, times
+from reports.wording import (
+    by_clock,
+    clock_title,
+    has_rivals,
+    notes,
+    of_peak,
+    parameters,
+    peer_names,
+    reasons,
+    throughput,
+    times,
+    times_best,
+)
 from reports.wording import residual as residual_text
 from reports.wording import verdict as verdict_text
 
@@ -25,17 +37,19 @@ def result_tables(cases: Sequence[Case], texts: Mapping[str, str]) -> Markup:
 
 def _table(cases: Sequence[Case], texts: Mapping[str, str]) -> Markup:
     names = peer_names(cases)
-    header = ["case", "GFLOP/s", "% of peak", *(f"× {name}" for name in names), "residual"]
+    best = has_rivals(cases)
+    header = ["case", "GFLOP/s", "% of peak", *(["× best"] if best else []), *(f"× {name}" for name in names), "residual"]
     cells = [tag("th", text, scope="col") for text in header]
     cells += [tag("th", text, scope="col", class_="left") for text in ("verdict", "code", "candidate")]
-    rows = [_row(case, names, texts) for case in cases]
+    rows = [_row(case, names, best, texts) for case in cases]
     return tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *rows), class_="results")
 
 
-def _row(case: Case, names: Sequence[str], texts: Mapping[str, str]) -> Markup:
+def _row(case: Case, names: Sequence[str], best: bool, texts: Mapping[str, str]) -> Markup:
     figures = [
         throughput(case),
         of_peak(case),
+        *([times_best(case)] if best else []),
         *(times(case, name) for name in names),
         residual_text(case.residual),
     ]

@@ -8,6 +8,7 @@ from reports.wording import (
     by_clock,
     clock_title,
     command_line,
+    has_rivals,
     moment,
     notes,
     of_peak,
@@ -16,6 +17,7 @@ from reports.wording import (
     reasons,
     throughput,
     times,
+    times_best,
 )
 from reports.wording import residual as residual_text
 from reports.wording import verdict as verdict_text
@@ -40,16 +42,18 @@ def escape(text: str) -> str:
 
 def _table(cases: Sequence[Case]) -> list[str]:
     names = peer_names(cases)
-    header = ["case", "GFLOP/s", "% of peak", *(f"x {name}" for name in names), "residual", "verdict", "candidate"]
+    best = ["x best"] if has_rivals(cases) else []
+    header = ["case", "GFLOP/s", "% of peak", *best, *(f"x {name}" for name in names), "residual", "verdict", "candidate"]
     alignment = ["---", *["---:"] * (len(header) - 3), "---", "---"]
-    return [_row([escape(cell) for cell in header]), _row(alignment), *(_case_row(case, names) for case in cases)]
+    return [_row([escape(cell) for cell in header]), _row(alignment), *(_case_row(case, names, bool(best)) for case in cases)]
 
 
-def _case_row(case: Case, names: Sequence[str]) -> str:
+def _case_row(case: Case, names: Sequence[str], best: bool) -> str:
     cells = [
         case.id,
         throughput(case),
         of_peak(case),
+        *([times_best(case)] if best else []),
         *(times(case, name) for name in names),
         residual_text(case.residual),
         verdict_text(case),

@@ -8,7 +8,18 @@ import textwrap
 from collections.abc import Sequence
 
 from reports.load import Case
-from reports.wording import by_clock, clock_title, notes, of_peak, peer_names, reasons, throughput, times
+from reports.wording import (
+    by_clock,
+    clock_title,
+    has_rivals,
+    notes,
+    of_peak,
+    peer_names,
+    reasons,
+    throughput,
+    times,
+    times_best,
+)
 from reports.wording import residual as residual_text
 from reports.wording import verdict as verdict_text
 
@@ -43,6 +54,8 @@ def _blocks(cases: Sequence[Case]) -> list[list[Column]]:
         ["residual", *(residual_text(case.residual) for case in cases)],
         ["verdict", *(verdict_text(case) for case in cases)],
     ]
+    if has_rivals(cases):
+        head.append(["x best", *(times_best(case) for case in cases)])
     peers = [[f"x {name}", *(times(case, name) for case in cases)] for name in peer_names(cases)]
     beside = _fitting([*head, *tail], peers)
     blocks = [[*head, *peers[:beside], *tail]]

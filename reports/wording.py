@@ -66,6 +66,16 @@ def times(case: Case, peer: str) -> str:
     return ratio(peer_of(case, peer)) if case.ok else MISSING
 
 
+def times_best(case: Case) -> str:
+    """Return a case's ratio to the fastest peer and who that is: ``0.97 mkl``."""
+    return f"{case.best.ratio:.2f} {case.best.name}" if case.ok and case.best else MISSING
+
+
+def has_rivals(cases: Iterable[Case]) -> bool:
+    """Return whether some case has several peers, so that one of them is the best."""
+    return any(len(case.peers) > 1 for case in cases)
+
+
 def gflops(value: float | None) -> str:
     """Return a throughput with the digits that mean something."""
     if value is None:
@@ -140,6 +150,12 @@ def mean_ratio(cases: Iterable[Case], peer: str) -> tuple[float, int] | None:
     return (geometric_mean(found), len(found)) if found else None
 
 
+def mean_best(cases: Iterable[Case]) -> tuple[float, int] | None:
+    """Return the geometric mean of the ratios to each case's best peer, and how many cases it is over."""
+    found = [case.best.ratio for case in cases if case.ok and case.best and not is_scalar(case.best)]
+    return (geometric_mean(found), len(found)) if found else None
+
+
 def machine_line(machine: Mapping[str, Any]) -> str:
     """Return the machine's name and clock."""
     clock_hz = machine.get("clock_hz")
@@ -184,6 +200,8 @@ def _peer_notes(cases: Sequence[Case]) -> list[str]:
         found.append(f"x {name}: throughput over {' / '.join(titles)}{over}")
         if any(is_scalar(peer) for case in cases if (peer := peer_of(case, name))):
             found.append(f"{name} has no vector kernels where its core is generic: no rival, and in no mean")
+    if has_rivals(cases) and (mean := mean_best(cases)):
+        found.append(f"x best: throughput over the fastest verified peer of the case; geometric mean {mean[0]:.2f} over {counted(mean[1], 'case')}")
     if found:
         found.append(f"ratios: median of paired rounds [95% interval]; under {SAME_WITHIN:.0%} is same")
     return found

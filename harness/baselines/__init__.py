@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harness.case import Case
+from harness.runners.hosted import HostedObject
 from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.toolchain import Toolchain
@@ -29,5 +30,5 @@ class Baseline(Protocol):
     def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """Return environment variables for the process it is loaded into (its core type, its threads)."""
 
-    def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
-        """Return the adapter and the library, in load order."""
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject | HostedObject:
+        """Return the adapter and the library, in load order, or what a process of its own is to do."""

@@ -32,7 +32,7 @@ static entry *run, *prepare;
 static int (*begin)(const struct opw_args *);
 static const char *(*describe)(void);
 static int child_reply;
-static int64_t call_ns; /* CPU time of the latest single call: how many calls make a sample */
+static int64_t call_ns; /* what the latest single call took: how many calls make a sample */
 
 /* Reserve guard | room | guard; the room is mapped by the caller. */
 static void reserve(struct region *r, size_t room)
@@ -74,12 +74,6 @@ static void map_operand(char **line, const char *arena)
     args.operand[operand_count++] = r->data;
 }
 
-static void serial_for(int64_t count, void (*body)(void *, int64_t), void *context)
-{
-    for (int64_t i = 0; i < count; i++)
-        body(context, i);
-}
-
 static void read_problem(char **line)
 {
     const char *arena = path(line);
@@ -91,8 +85,8 @@ static void read_problem(char **line)
     int64_t scalars = number(line);
     for (int64_t i = 0; i < scalars; i++)
         args.scalar[i] = strtod(word(line), NULL);
-    args.threads = 1;
-    args.parallel_for = serial_for;
+    args.threads = pool_threads;
+    args.parallel_for = pool_for;
 }
 
 /* The libraries in order; the last one exports opw_run. */
@@ -188,13 +182,19 @@ static void prepare_constants(void *workspace)
     }
 }
 
+/* What a sample is timed with: CPU time, but for several threads elapsed time. */
+static clockid_t sample_clock(void)
+{
+    return pool_threads > 1 ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID;
+}
+
 static void child_call(void *workspace)
 {
     int64_t returned = 0;
     stage = "opw_run";
-    int64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    int64_t start = clock_ns(sample_clock());
     int broken = guarded_call((const void *)run, &args, &tunables, workspace, &returned);
-    call_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
+    call_ns = clock_ns(sample_clock()) - start;
     stage = "idle";
     if (broken)
         say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
@@ -211,11 +211,12 @@ static void child_time(char **line, void *workspace)
     int broken = 0;
     stage = "opw_run while timed";
     for (int64_t i = 0; i < warm; i++) {
-        int64_t start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        int64_t start = clock_ns(sample_clock());
         guarded_call((const void *)run, &args, &tunables, workspace, &returned);
-        call_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
+        call_ns = clock_ns(sample_clock()) - start;
     }
     calls = call_ns > 0 && call_ns < sample_ns ? (sample_ns + call_ns - 1) / call_ns : 1;
+    pool_reset();
     while (taken < wanted && taken < MAX_SAMPLES) {
         getrusage(RUSAGE_SELF, &usage);
         long before = usage.ru_nivcsw;
@@ -234,11 +235,14 @@ static void child_time(char **line, void *workspace)
         say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
         return;
     }
-    static char text[MAX_SAMPLES * 48];
+    static char text[TIMES_ROOM];
     int n = snprintf(text, sizeof text, "{\"status\":\"ok\",\"calls\":%lld,\"samples\":[", (long long)calls);
     for (int64_t i = 0; i < taken; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s[%lld,%lld,%lld]", i ? "," : "", (long long)cpu[i],
                       (long long)wall[i], (long long)switches[i]);
+    n += snprintf(text + n, sizeof text - (size_t)n, "],\"busy_ns\":[");
+    for (int i = 0; i < pool_threads; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%lld", i ? "," : "", (long long)pool_busy_ns(i));
     n += snprintf(text + n, sizeof text - (size_t)n, "]}\n");
     for (char *p = text; n > 0;) {
         ssize_t done = write(child_reply, p, (size_t)n);
@@ -255,6 +259,8 @@ void child_main(char *line, int request, int reply)
     child_reply = reply;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     install_handlers(reply, regions, OPW_MAX_OPERANDS + 1);
+    if (pool_start(getenv("OPW_THREADS") ? atoi(getenv("OPW_THREADS")) : 1))
+        child_fails("worker", "the helper threads cannot be started");
     read_problem(&line);
     int trusted = (int)number(&line);
     size_t limit = (size_t)number(&line);

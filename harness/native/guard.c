@@ -74,9 +74,10 @@ void install_handlers(int reply_fd, struct region *all, int count)
 int forbid_system_calls(int loading)
 {
     static const int always[] = {SYS_read, SYS_write, SYS_exit_group, SYS_exit, SYS_clock_gettime, SYS_getrusage,
-                                 SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_munmap, SYS_brk, SYS_getpid};
+                                 SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_munmap, SYS_brk, SYS_getpid,
+                                 SYS_futex, SYS_sched_yield}; /* the last two: how helpers of parallel_for wait */
     static const int to_load[] = {SYS_open, SYS_openat, SYS_close, SYS_fstat, SYS_newfstatat, SYS_pread64, SYS_lseek,
-                                  SYS_mmap, SYS_mprotect, SYS_madvise, SYS_futex, SYS_prctl, SYS_seccomp, SYS_getcwd,
+                                  SYS_mmap, SYS_mprotect, SYS_madvise, SYS_prctl, SYS_seccomp, SYS_getcwd,
                                   SYS_readlink, SYS_gettid, SYS_sigaltstack, SYS_rt_sigaction};
     struct sock_filter code[96];
     int n = 0, fixed = sizeof always / sizeof *always, extra = loading ? sizeof to_load / sizeof *to_load : 0;
@@ -93,7 +94,8 @@ int forbid_system_calls(int loading)
     struct sock_fprog program = {(unsigned short)n, code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return -1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    /* all threads: the helpers of parallel_for run the candidate's loop bodies */
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
 }
 
 /* Landlock: nothing but the listed files may be opened, and those only for reading. -1 where the kernel has none. */

@@ -62,19 +62,38 @@ static void issue(int64_t turns)
                      : "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10");
 }
 
+static void fma_512_of(void *turns, int64_t thread)
+{
+    (void)thread;
+    fma_512(*(const int64_t *)turns);
+}
+
+static void fma_256_of(void *turns, int64_t thread)
+{
+    (void)thread;
+    fma_256(*(const int64_t *)turns);
+}
+
+static void issue_of(void *turns, int64_t thread)
+{
+    (void)thread;
+    issue(*(const int64_t *)turns);
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
+    int64_t turns = args->dim[1];
     (void)tunables;
     (void)workspace;
     switch (args->dim[0]) {
     case 512:
-        fma_512(args->dim[1]);
+        args->parallel_for(args->threads, fma_512_of, &turns);
         return 0;
     case 256:
-        fma_256(args->dim[1]);
+        args->parallel_for(args->threads, fma_256_of, &turns);
         return 0;
     case 1:
-        issue(args->dim[1]);
+        args->parallel_for(args->threads, issue_of, &turns);
         return 0;
     default:
         multiply_chain(args->dim[1]);

@@ -11,6 +11,7 @@
 #define PAGE 4096UL
 #define GUARD_BYTES (16 * PAGE)
 #define MAX_SAMPLES 4096
+#define TIMES_ROOM (MAX_SAMPLES * 48 + POOL_MAX * 24) /* the longest reply */
 
 /* One guarded region of the child: an operand or the workspace. */
 struct region {
@@ -31,6 +32,14 @@ int forbid_files(const char *const *readable, int count);
 int guarded_call(const void *run, const struct opw_args *args, const struct opw_tunables *tunables, void *workspace,
                  int64_t *returned);
 const char *broken_register(int mask);
+
+/* pool.c: parallel_for; the number of threads is OPW_THREADS of the environment. */
+#define POOL_MAX 256
+extern int pool_threads;
+int pool_start(int threads);
+void pool_for(int64_t count, void (*body)(void *context, int64_t i), void *context);
+void pool_reset(void);
+int64_t pool_busy_ns(int thread);
 
 /* child.c: one candidate. */
 void child_main(char *line, int request_fd, int reply_fd);

@@ -25,6 +25,7 @@ class EmulatedWorker(NativeWorker):
 
     def __init__(self, executable: Path, target: Target, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(executable, {**(environment or {}), "OPW_MACHINE": machine_text(target)})
+        self.clock = "model"
 
     def _session(self, slot: int, reply: Mapping[str, Any]) -> "EmulatedSession":
         return EmulatedSession(self, slot, reply)

@@ -47,7 +47,16 @@ class Timing:
     switches: tuple[int, ...]
     """Involuntary context switches during each sample."""
     outside_cpu_s: float
+    clock: str = "cpu"
+    busy_s: tuple[float, ...] = ()
+    """Seconds each thread spent in the bodies of parallel loops, over the whole slice."""
     """CPU time of the child for the whole slice, warm-up included, as the worker saw it from outside."""
+
+
+    @property
+    def taken_s(self) -> tuple[float, ...]:
+        """Return the samples by the slice's clock: CPU time, but for several threads elapsed time."""
+        return self.wall_s if self.clock == "wall" else self.cpu_s
 
 
 class NativeWorker:
@@ -56,10 +65,21 @@ class NativeWorker:
     clock = "cpu"
     repeatable = False
 
-    def __init__(self, executable: Path, environment: Mapping[str, str] | None = None, cpu: int | None = None) -> None:
-        self._executable = executable
-        self._cpu = cpu
-        self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C", "OPENBLAS_NUM_THREADS": "1", **(environment or {})}
+    def __init__(
+        self,
+        executable: Path,
+        environment: Mapping[str, str] | None = None,
+        cpus: frozenset[int] | None = None,
+        *,
+        threads: int = 1,
+    ) -> None:
+        """``cpus`` are the processors it may use; with several ``threads`` its clock is elapsed time."""
+        self._executable, self._arguments = executable, ()
+        self.cpus, self.threads = cpus, threads
+        several = {} if threads == 1 else {"OPW_THREADS": str(threads)}
+        self.clock = "cpu" if threads == 1 else "wall"
+        plain = {"PATH": "/usr/bin:/bin", "LANG": "C", "OPENBLAS_NUM_THREADS": "1"}
+        self._environment = {**plain, **several, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._free = list(range(SLOTS))
@@ -111,7 +131,7 @@ class NativeWorker:
     def _start(self) -> subprocess.Popen[bytes]:
         try:
             self._process = subprocess.Popen(
-                [str(self._executable)],
+                [str(self._executable), *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=self._environment,
@@ -120,8 +140,8 @@ class NativeWorker:
             )
         except OSError as error:
             raise RunnerError(f"cannot start the guarded worker {self._executable}: {error.strerror}") from error
-        if self._cpu is not None:
-            os.sched_setaffinity(self._process.pid, {self._cpu})
+        if self.cpus is not None:
+            os.sched_setaffinity(self._process.pid, self.cpus)
         return self._process
 
     def _read_line(self, process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
@@ -185,6 +205,8 @@ class Session:
             wall_s=tuple(wall / calls * 1e-9 for _, wall, _ in rows),
             switches=tuple(switches for _, _, switches in rows),
             outside_cpu_s=reply["outside_cpu_ns"] * 1e-9,
+            clock=self._worker.clock,
+            busy_s=tuple(ns * 1e-9 for ns in reply.get("busy_ns", ())),
         )
 
     def _request(self, verb: str, timeout_s: float, rest: str) -> dict[str, Any]:

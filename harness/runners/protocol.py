@@ -39,7 +39,8 @@ class Worker(Protocol):
     """A process that runs candidates; a context manager."""
 
     clock: str
-    """The clock behind `Timing.cpu_s`: ``cpu`` on this machine, ``model`` in an emulator."""
+    """The clock behind `Timing.cpu_s`: ``cpu`` on this machine, ``wall`` with several threads, ``model`` in an emulator."""
+    threads: int
     repeatable: bool
     """Whether the same call always takes the same time: then one sample says all, and racing leaders is no use."""
 

@@ -13,6 +13,7 @@ from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.registry import discover
 from harness.runners.arena import Arena, Placement
+from harness.stage import Stage
 from harness.verify import real_operands, timeout_s
 
 SPECS = [
@@ -44,11 +45,11 @@ def test_a_peer_is_right_and_says_what_it_is(bench, host, name, asked):
     if reason := baseline.unavailable(case, host):
         pytest.skip(reason)
     item = baseline.build(bench.toolchain, host, case)
-    with bench.worker(host, baseline.environment(case, host)) as worker:
-        verdict = verify_baseline(worker, item, spec)
+    with Stage(bench, host, case, baseline.environment(case, host)) as stage:
+        verdict = verify_baseline(stage.worker_of(item), item, spec)
         with Arena(spec, Placement.ALIGNED) as arena:
             arena.fill(real_operands(spec, np.random.default_rng(3)))
-            with worker.open(item, arena) as session:
+            with stage.open(item, arena) as session:
                 described = dict(word.split("=", 1) for word in session.describe.split())
 
     assert verdict.ok, str(verdict)
@@ -60,9 +61,9 @@ def test_peers_take_turns(bench, host):
     case = Case(target="host", spec=GemmSpec(m=64, n=64, k=64))
     baselines = {name: b for name, b in bench.baselines(host).items() if b.offers(case) and not b.unavailable(case, host)}
     environment = {k: v for b in baselines.values() for k, v in b.environment(case, host).items()}
-    with bench.worker(host, environment) as worker, Arena(case.spec, Placement.ALIGNED) as arena:
+    with Stage(bench, host, case, environment) as stage, Arena(case.spec, Placement.ALIGNED) as arena:
         arena.fill(real_operands(case.spec, np.random.default_rng(3)))
-        sessions = {n: worker.open(b.build(bench.toolchain, host, case), arena) for n, b in baselines.items()}
+        sessions = {n: stage.open(b.build(bench.toolchain, host, case), arena) for n, b in baselines.items()}
         for session in sessions.values():
             session.call(timeout_s(case.spec))
         slices = interleave(sessions, rounds=2, timeout_s=timeout_s(case.spec))
