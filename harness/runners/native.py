@@ -119,7 +119,9 @@ class NativeWorker:
             raise RunnerError(f"more than {SLOTS} sessions are open in one worker")
         slot = self._free.pop()
         reply = self.request(f"open {slot} {_problem(arena)} {_object(item)}", 90)
-        return self._session(slot, reply)
+        session = self._session(slot, reply)
+        session.trusted = item.trusted
+        return session
 
     def _session(self, slot: int, reply: Mapping[str, Any]) -> "Session":
         return Session(self, slot, reply)
@@ -164,6 +166,8 @@ class Session:
     def __init__(self, worker: NativeWorker, slot: int, reply: Mapping[str, Any]) -> None:
         self._worker, self._slot = worker, slot
         self.verdict = verdict_of(reply)
+        self.trusted = False
+        """Whether it is a library's: its threads may work between calls, which is no sign of falsified samples."""
         self.describe: str = reply.get("describe", "")
         self.workspace_bytes: int = reply.get("workspace_bytes", 0)
 

@@ -16,6 +16,7 @@ class Session(Protocol):
     """One open candidate; a context manager."""
 
     verdict: Verdict
+    trusted: bool
     describe: str
     workspace_bytes: int
 
