@@ -5,6 +5,9 @@
  * a KC block, so that a B block stays in L2 while every micro-panel of A passes. `inner` chooses which micro-panel
  * stays in L1: 0 that of B (columns outside), 1 that of A (rows outside). An operand with pack_x = 0 is read in place,
  * except its fringe panel and a transposed one.
+ *
+ * Several threads work as with a_once: panels are packed in groups by whoever is free, then blocks of C are computed by
+ * whoever is free, enough of them that nobody waits long at the end.
  */
 #include "opw.h"
 #include "opw_names.h"
@@ -59,7 +62,7 @@ static struct plan make_plan(const struct opw_args *args, const struct opw_tunab
     p.nc = balance(p.n, t->value[OPW_NC], p.nr);
     p.pack_a = t->value[OPW_PACK_A] || p.trans_a;
     p.pack_b = t->value[OPW_PACK_B] || p.trans_b;
-    p.a_once = t->value[OPW_A_ONCE] != 0;
+    p.a_once = t->value[OPW_A_ONCE] != 0 || args->threads > 1;
     p.inner = t->value[OPW_INNER] != 0;
     return p;
 }
@@ -178,12 +181,116 @@ static void k_block(const struct plan *p, const struct kernels *kernels, const s
     }
 }
 
+#define GROUP 8           /* micro-panels that one thread packs at a time */
+#define BLOCKS_A_THREAD 4 /* blocks of C for each thread, at least where there are that many micro-panels */
+
+/* Packing of one operand for a KC block, or of its fringe panel only. */
+struct packing {
+    int64_t extent, width, kc, ld, advance, first;
+    const float *source;
+    float *room;
+    opw_pack *packer;
+};
+
+static void pack_group(void *context, int64_t group)
+{
+    const struct packing *w = context;
+    int64_t from = w->first + group * GROUP * w->width, to = least(from + GROUP * w->width, w->extent);
+    for (int64_t i = from; i < to; i += w->width)
+        w->packer(w->kc, least(w->width, w->extent - i), w->source + i * w->advance, w->ld,
+                  w->room + (i - w->first) * w->kc);
+}
+
+/* As prepare(), by all threads. */
+static struct panels prepare_together(const struct opw_args *args, int64_t extent, int64_t width, int64_t kc,
+                                      const float *source, int64_t ld, int along_k, int pack, opw_pack *packer,
+                                      float *room)
+{
+    int64_t advance = along_k ? ld : 1, first = pack ? 0 : extent / width * width;
+    struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0};
+    struct packing work = {extent, width, kc, ld, advance, first, source, room, packer};
+    int64_t group = GROUP * width;
+    args->parallel_for((extent - first + group - 1) / group, pack_group, &work);
+    if (!pack && first < extent)
+        panels.fringe = room;
+    return panels;
+}
+
+/* An m x nc part of C for one KC block, cut into rows x columns blocks. */
+struct blocks {
+    const struct plan *p;
+    const struct kernels *kernels;
+    struct panels a, b;
+    int64_t nc, kc, rows, columns, across;
+    float *c;
+    struct opw_tile tile;
+};
+
+static void compute_block(void *context, int64_t index)
+{
+    const struct blocks *w = context;
+    const struct plan *p = w->p;
+    int64_t i = index / w->across * w->rows, j = index % w->across * w->columns;
+    struct opw_tile t = w->tile;
+    struct panels a = w->a, b = w->b;
+    a.start += i / p->mr * a.step;
+    b.start += j / p->nr * b.step;
+    block(p, w->kernels, &a, &b, least(w->rows, p->m - i), least(w->columns, w->nc - j), w->kc, w->c + i * p->ldc + j, &t);
+}
+
+static void compute_together(const struct opw_args *args, struct blocks *work)
+{
+    const struct plan *p = work->p;
+    int64_t wanted = BLOCKS_A_THREAD * args->threads;
+    work->rows = least(p->mc, round_up(p->m, p->mr));
+    work->columns = round_up(work->nc, p->nr);
+    for (;;) { /* halve the columns, then the rows, until there are blocks enough or a block is one micro-tile */
+        int64_t down = (p->m + work->rows - 1) / work->rows;
+        work->across = (work->nc + work->columns - 1) / work->columns;
+        if (down * work->across >= wanted || (work->rows == p->mr && work->columns == p->nr)) {
+            args->parallel_for(down * work->across, compute_block, work);
+            return;
+        }
+        if (work->columns > p->nr && (work->columns >= work->rows || work->rows == p->mr))
+            work->columns = round_up(work->columns / 2, p->nr);
+        else
+            work->rows = round_up(work->rows / 2, p->mr);
+    }
+}
+
+static void run_together(const struct plan *p, const struct kernels *kernels, const struct opw_args *args,
+                         float *room_a, float *room_b, const struct opw_tile *tile)
+{
+    int64_t pc = 0;
+    do {
+        int64_t kc = least(p->kc, p->k - pc);
+        const float *a = (const float *)args->operand[0] + (p->trans_a ? pc * p->lda : pc);
+        const float *b = (const float *)args->operand[1] + (p->trans_b ? pc : pc * p->ldb);
+        struct blocks work = {p, kernels, {0}, {0}, 0, kc, 0, 0, 0, 0, *tile};
+        work.tile.beta = pc ? 1.0f : (float)args->scalar[1];
+        work.a = prepare_together(args, p->m, p->mr, kc, a, p->lda, !p->trans_a, p->pack_a, kernels->pack_a, room_a);
+        for (int64_t jc = 0; jc < p->n; jc += p->nc) {
+            work.nc = least(p->nc, p->n - jc);
+            work.c = (float *)args->operand[2] + jc;
+            work.b = prepare_together(args, work.nc, p->nr, kc, b + (p->trans_b ? jc * p->ldb : jc), p->ldb, p->trans_b,
+                                      p->pack_b, kernels->pack_b, room_b);
+            if (p->m > 0)
+                compute_together(args, &work);
+        }
+        pc += p->kc;
+    } while (pc < p->k);
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct plan p = make_plan(args, tunables);
     struct kernels kernels = choose(&p, tunables);
     struct opw_tile t = {0, 0, p.lda, p.ldb, p.ldc, (float)args->scalar[0], 0.0f};
     float *room_a = workspace, *room_b = room_a + a_room(&p);
+    if (args->threads > 1) {
+        run_together(&p, &kernels, args, room_a, room_b, &t);
+        return 0;
+    }
     int64_t width = p.a_once ? p.n : p.nc;
     for (int64_t jc = 0; jc < p.n; jc += width) {
         int64_t pc = 0;

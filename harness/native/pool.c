@@ -28,6 +28,7 @@ static struct {
     _Atomic int inside; /* helpers that are in, or about to find out that they may not be */
     _Atomic unsigned generation;
     _Atomic int sleepers;
+    _Atomic int started;
 } loop;
 
 int pool_threads = 1;
@@ -61,6 +62,7 @@ static void await_generation(unsigned seen)
 static void *help(void *self)
 {
     unsigned seen = 0;
+    atomic_fetch_add(&loop.started, 1);
     for (;;) {
         await_generation(seen);
         seen = atomic_load(&loop.generation);
@@ -108,6 +110,8 @@ int pool_start(int threads)
         if (pthread_create(&helper, &attributes, help, (void *)(intptr_t)i))
             return -1;
     }
+    while (atomic_load(&loop.started) < pool_threads - 1) /* the C library's own system calls of a new thread */
+        sched_yield();
     return 0;
 }
 

@@ -101,6 +101,7 @@ class CudaWorker:
     """A worker whose candidates run on the GPU; a context manager."""
 
     clock = "cuda"
+    threads = 1
     repeatable = False
 
     def __init__(self, compiler: CudaCompiler, *, sanitizer: str = "") -> None:
@@ -147,6 +148,8 @@ class DeviceProblem:
 
 class CudaSession:
     """One open candidate; a context manager."""
+
+    trusted = False
 
     def __init__(self, worker: CudaWorker, slot: int, item: CudaObject, arena: "Arena | DeviceProblem") -> None:
         self._worker, self.slot, self._arena = worker, slot, arena
