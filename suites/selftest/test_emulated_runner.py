@@ -62,7 +62,7 @@ def assembled(bench, target, body: str) -> NativeObject:
     text = f".text\n.globl opw_run\n.type opw_run, @function\nopw_run:\n{body}\n"
     kernel = KernelText(name="opw_run", role="whole", signature="opw_run", text=text)
     # Past the screen, which refuses some of these by name: the runner has to hold on its own.
-    (built,) = bench.toolchain._assemble_batch({"x": kernel}, Machine.of(target), False).values()
+    (built,) = bench.toolchain._assemble_files([{"x": kernel}], Machine.of(target), False).values()
     assert not isinstance(built, Verdict), str(built)
     return NativeObject(name="asm", libraries=(built,))
 
