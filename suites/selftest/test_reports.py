@@ -88,6 +88,7 @@ def test_json_has_exactly_the_promised_keys(store, run):
         "evaluations": 50,
         "tuning_s": 2.5,
             "accounts": {},
+        "best": "openblas",
         "peers": {
             "openblas": {
                 "version": "0.3.31",

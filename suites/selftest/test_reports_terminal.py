@@ -93,3 +93,20 @@ def test_figures_are_aligned_under_their_headings():
     assert [
         (line[:edge].split()[-1], line[edge] == " ") for line in (lines[3], lines[5], lines[6])
     ] == [("183.0", True), ("183.0", True), ("-", True)]
+
+
+def test_the_best_peer_of_a_case_is_the_fastest_that_is_right():
+    peers = {
+        "openblas": PEER | {"ratio": 1.30},
+        "mkl": PEER | {"ratio": 1.10},
+        "wrong": PEER | {"ratio": 0.50, "verdict": "WRONG: row 3"},
+    }
+    case = case_of(replace(RECORD, facts=FACTS | {"peers": peers}))
+    alone = case_of(replace(RECORD, facts=FACTS | {"peers": {"openblas": PEER}}))
+    table = terminal_table([case])
+
+    assert "mkl" == case.best.name
+    assert "x best" in table[2]
+    assert "1.10 mkl" in table[3]
+    assert any("fastest verified peer of the case; geometric mean 1.10" in " ".join(table[i : i + 2]) for i in range(len(table)))
+    assert "x best" not in terminal_table([alone])[2]
