@@ -20,6 +20,7 @@ X, Y, FIRST, LAST = 0, 32, 64, 96
 W, BIAS, BLOCKS, ROWS, TAPS, RUN = 128, 136, 144, 152, 160, 168
 BLOCK_JUMP, ROW_JUMP, TAP_JUMP = 176, 184, 192
 PIXEL_STEP, Y_STEP, FILTERS, ACCUMULATE, RELU, PARTIAL = 200, 208, 216, 224, 232, 240
+COUNT, X_ADVANCE, Y_ADVANCE = 248, 256, 264
 LINE = 64
 SEGMENTS = 4
 PIXELS = ("", " + r9", " + 2*r9", " + r10", " + 4*r9", " + r11", " + 2*r10", " + rbx", " + 8*r9")
@@ -105,12 +106,14 @@ class Compute:
         self.lines += [f".type {self.name}, @function", f"{self.name}:"]
         self(*(f"push {name}" for name in SAVED))
         self.masks()
+        self.label("tile")
         self.steps(Y_STEP)
         self.begin()
         self.steps(PIXEL_STEP)
         self.loops()
         self.steps(Y_STEP)
         self.end()
+        self.next_tile()
         self("vzeroupper", *(f"pop {name}" for name in reversed(SAVED)), "ret")
         self.lines.append(f".size {self.name}, .-{self.name}")
         if not self.machine.wide:
@@ -204,6 +207,15 @@ class Compute:
         self.label("store")
         self.each_pixel("new", self.machine.store, ())
 
+    def next_tile(self) -> None:
+        """Go on with the tile beside this one until there are as many as were asked for."""
+        self(f"dec qword ptr [rdi + {COUNT}]", f"jz {self.local('leave')}")
+        for field, first in ((X_ADVANCE, X), (Y_ADVANCE, Y)):
+            self(f"mov rbp, qword ptr [rdi + {field}]")
+            self(*(f"add qword ptr [rdi + {first + 8 * segment}], rbp" for segment in range(self.rows)))
+        self(f"jmp {self.local('tile')}")
+        self.label("leave")
+
     def step(self, step: int, prefetch: bool) -> list[str]:
         """One step: load NR weights, broadcast a channel of every pixel, multiply and add."""
         machine, code = self.machine, []
@@ -282,7 +294,7 @@ def kernel_set(parameters: dict) -> list[dict]:
         if role.partition("_")[0] != "compute":
             raise ValueError(f"role {role}: this script prints compute kernels of a direct convolution")
         compute = Compute(parameters, role)
-        entry = {"name": compute.name, "role": role, "signature": "void(const struct tile *)"}
+        entry = {"name": compute.name, "role": role, "signature": "void(struct tile *)"}
         kernels.append(entry | {"needs": [compute.machine.isa], "text": compute.emit()})
     return kernels
 

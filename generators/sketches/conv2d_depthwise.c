@@ -21,9 +21,10 @@ struct tile {
     int64_t block_jump, row_jump, tap_jump;
     int64_t pixel_step, y_step;
     int64_t filters, accumulate, relu, partial;
+    int64_t count, x_advance, y_advance;
 };
 
-typedef void compute(const struct tile *tile);
+typedef void compute(struct tile *tile);
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4)));
 
 struct plan {
@@ -117,6 +118,7 @@ static void segment(const struct plan *p, struct tile *tile, compute *kernel, co
         tile->filters = least(p->nr, p->c - channel);
         tile->x[0] = patch;
         tile->y[0] = y + channel;
+        tile->count = 1;
         if (in_place)
             tile->x[0] = image + (top * p->w + left) * p->c + channel;
         else
@@ -129,7 +131,7 @@ static void nhwc(const struct plan *p, compute *kernel, const struct opw_args *a
 {
     const float *image = args->operand[0], *bias = args->dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
     float *y = args->operand[2];
-    struct tile tile = {{0}, {0}, {0}, {0}, 0, 0, 1, p->r, p->s, 1, 0, 0, 0, 0, 4 * p->c, 0, 0, p->relu, 0};
+    struct tile tile = {{0}, {0}, {0}, {0}, 0, 0, 1, p->r, p->s, 1, 0, 0, 0, 0, 4 * p->c, 0, 0, p->relu, 0, 1, 0, 0};
     for (int64_t n = 0; n < p->n; n++, image += p->h * p->w * p->c)
         for (int64_t row = 0; row < p->oh; row++)
             for (int64_t next = 0; next < p->ow; next += p->mr) {

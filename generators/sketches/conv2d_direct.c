@@ -25,9 +25,10 @@ struct tile {
     int64_t block_jump, row_jump, tap_jump;  /* from the end of one run to the begin of the next */
     int64_t pixel_step, y_step;
     int64_t filters, accumulate, relu, partial;
+    int64_t count, x_advance, y_advance; /* tiles side by side; the kernel moves x and y on */
 };
 
-typedef void compute(const struct tile *tile);
+typedef void compute(struct tile *tile);
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4)));
 
 struct plan {
@@ -352,33 +353,49 @@ struct work {
     struct tile tile;
 };
 
-/* Every filter of one tile, a panel at a time. */
-static inline void panels(struct work *work, compute *kernel, int64_t segments)
+/* Every filter of some tiles side by side, a panel at a time. */
+static inline void panels(struct work *work, compute *kernel, int64_t segments, int64_t count)
 {
     const struct plan *p = work->p;
     struct tile *tile = &work->tile;
+    const float *x[SEGMENTS];
+    float *y[SEGMENTS];
+    for (int64_t i = 0; i < segments; i++) {
+        x[i] = tile->x[i];
+        y[i] = tile->y[i];
+    }
     tile->w = work->w;
     tile->bias = work->bias;
     for (int64_t left = work->filters;; left -= p->nr) {
         tile->filters = least(left, p->nr);
+        tile->count = count;
         kernel(tile);
         if (left <= p->nr)
             return;
         tile->w += p->depth * p->nr;
         tile->bias += tile->bias ? p->nr : 0;
-        for (int64_t i = 0; i < segments; i++)
-            tile->y[i] += p->nr;
+        for (int64_t i = 0; i < segments; i++) {
+            tile->x[i] = x[i];
+            tile->y[i] = y[i] += p->nr;
+        }
     }
 }
 
-/* Segments of the strip, `rows` a tile; the last of a row begins early, and then stores only what is new. */
+/*
+ * Segments of the strip, `rows` a tile; the last of a row begins early, and then stores only what is new. Tiles side by
+ * side in one row are one call; not too many where panels take turns, so that the pixels stay in L1.
+ */
 static void tiles(struct work *work)
 {
     struct tile *tile = &work->tile;
+    int64_t most_tiles = work->p->outer ? 4 : INT64_MAX;
+    tile->x_advance = 4 * work->p->rows * work->p->mr * work->pixel;
+    tile->y_advance = 4 * work->p->rows * work->p->mr * work->result;
     int64_t mr = work->p->mr, columns = work->strip->columns;
     int64_t left = quotient_up(columns, mr) * work->strip->rows, row = 0, column = 0;
     while (left > 0) {
-        int64_t segments = least(work->p->rows, left);
+        int64_t segments = least(work->p->rows, left), count = (columns - column) / (mr * work->p->rows);
+        count = most(1, least(count, most_tiles));
         tile->partial = 0;
         for (int64_t i = 0; i < segments; i++) {
             int64_t begin = most(0, least(column, columns - mr));
@@ -393,8 +410,13 @@ static void tiles(struct work *work)
                 row++;
             }
         }
-        left -= segments;
-        panels(work, work->kernels[segments - 1], segments);
+        left -= segments * count;
+        column += (count - 1) * segments * mr;
+        if (column >= columns) {
+            column = 0;
+            row++;
+        }
+        panels(work, work->kernels[segments - 1], segments, count);
     }
 }
 

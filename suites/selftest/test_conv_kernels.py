@@ -159,11 +159,11 @@ def test_conv_rounds_as_expected(families, layout, shared_worker):
 @pytest.mark.parametrize(
     ("fields", "wanted"),
     [
-        ({}, ["conv2d_direct", "conv2d_im2col"]),
+        ({}, ["conv2d_direct"]),
         ({"groups": 4}, ["conv2d_direct"]),
         ({"groups": 40, "f": 40}, ["conv2d_depthwise"]),
         ({"groups": 40, "f": 80}, ["conv2d_direct"]),
-        ({"c": 1, "f": 1}, ["conv2d_direct", "conv2d_im2col"]),
+        ({"c": 1, "f": 1}, ["conv2d_direct"]),
     ],
 )
 def test_sketches_that_serve(fields, wanted, host):
