@@ -3,7 +3,10 @@ Compare ways of asking a model with the expert: `python -m benchmarks.prompting 
 
 The recording's answers to the method's questions, to the vanilla question and to the chain-of-thought question are
 built, verified and tuned like the expert's operator, then all of them and the libraries take turns in one process
-group. Ratios are medians of paired rounds with a 95% interval, over the expert and over the vanilla answer.
+group. Ratios are medians of paired rounds with a 95% interval, over the expert and over the vanilla answer. On a
+modelled target everything takes the same time each time, so there is one round:
+
+    python -m benchmarks.prompting generators/llm/recordings/gemm_rvv.jsonl --prompt "fp32 GEMM 256x256x256 on a K1"
 """
 
 import argparse
@@ -20,7 +23,7 @@ from harness.compare import rebuild
 from harness.drafting import settle
 from harness.errors import HarnessError
 from harness.kernel import Author
-from harness.measure import Slices, interleave
+from harness.measure import ROUNDS, Slices, interleave
 from harness.prompt import parse_prompt
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
@@ -44,7 +47,7 @@ def operator(bench: Workbench, case: Case, writer: Author, run: str, budget: Bud
     item = rebuild(bench, case, writer, won)
     if isinstance(item, Verdict):
         raise HarnessError(f"{writer.name}: {item}")
-    with bench.worker() as worker:
+    with bench.worker(bench.target(case.target)) as worker:
         checked = verify(worker, item, case.spec, won.candidate["values"], SEED)
     if not checked.verdict.ok:
         raise HarnessError(f"{writer.name}: {checked.verdict}")
@@ -71,10 +74,11 @@ def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) ->
 
 def race(bench: Workbench, case: Case, items: dict[str, NativeObject]) -> dict[str, Slices]:
     """Time all of them in turn on the same memory."""
-    with bench.worker() as worker, Arena(case.spec, Placement.ALIGNED) as arena, ExitStack() as stack:
+    with bench.worker(bench.target(case.target)) as worker, Arena(case.spec, Placement.ALIGNED) as arena, ExitStack() as stack:
         arena.fill(real_operands(case.spec, np.random.default_rng(SEED)))
         sessions = {name: stack.enter_context(worker.open(item, arena)) for name, item in items.items()}
-        return interleave(sessions, timeout_s=timeout_s(case.spec))
+        rounds = 1 if worker.repeatable else ROUNDS
+        return interleave(sessions, rounds=rounds, timeout_s=timeout_s(case.spec))
 
 
 def ratio(slices: dict[str, Slices], ours: str, theirs: str) -> str:
@@ -99,11 +103,12 @@ def main() -> int:
         with Store.open(default_store() / "prompting") as store:
             bench = Workbench(store)
             budget = Budget(evaluations=given.evals, seconds=given.seconds)
+            clock = bench.clock(bench.target(case.target))
             slices = race(bench, case, contenders(bench, case, given.recording, budget))
     except HarnessError as refused:
         print(f"{type(refused).__name__}: {refused}", file=sys.stderr)
         return 2
-    print(f"{case.slug}, answers of {given.recording.name}; CPU time, paired rounds")
+    print(f"{case.slug}, answers of {given.recording.name}; clock {clock}, paired rounds")
     print(f"{'':10} {'GFLOP/s':>8}  {'x expert':>18}  {'x vanilla':>18}")
     for name, found in slices.items():
         gflops = case.spec.flops / median(found.seconds) / 1e9

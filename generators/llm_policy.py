@@ -35,12 +35,22 @@ class LlmPolicy:
     """Asks for the action space of a new node and for the next actions at it."""
 
     def __init__(
-        self, llm: Llm, case: str, spec: OperatorSpec, target: Target, *, history: bool = True, calls: int = CALLS
+        self,
+        llm: Llm,
+        case: str,
+        spec: OperatorSpec,
+        target: Target,
+        *,
+        history: bool = True,
+        calls: int = CALLS,
+        batched: bool = False,
     ) -> None:
+        """With ``batched`` the order of a node's action space is the first plan of that node: a call less a node."""
         self.name = "llm" if history else "llm-blind"
         self._llm, self._case, self._history, self._left = llm, case, history, calls
         self._common = {"operator": templates.operator(spec), "factors": templates.factors(target)}
         self._expert = Expert(history=history)
+        self._batched = batched
         self._planned: dict[str, list[str]] = {}
         self._asked, self._refused, self._chosen = 0, 0, 0
         self._ended = ""
@@ -49,6 +59,8 @@ class LlmPolicy:
         """Ask which legal actions are worth trying; the expert answers where the model no longer does."""
         holes = {**self._common, **self._state(candidate, history), "legal": legal_text(legal)}
         wanted = self._ask("action_space", holes, legal)
+        if self._batched:
+            self._planned[candidate.key] = [action.label for action in wanted]
         return wanted or self._expert.actions(candidate, history, legal)
 
     def choose(

@@ -15,26 +15,44 @@ from reports.wording import MISSING, gflops
 SIZES = (512, 1024, 2048, 4096)
 SEEDS = 20
 """Searches of figure 3b for each contestant and table."""
+PLAIN_TUNED, OPENBLAS_SOURCE, OPENBLAS_TUNED = "plain C + AT", "OpenBLAS from source", "OpenBLAS + AT"
+"""Names of figure 3a's other curves among the peers of a measurement."""
 REPLAY = "replay"
 """Kind of the records that `suites/paper/test_fig3b.py` makes."""
 
 
 def figure_3a(store: Store, measured: Measured) -> list[Section]:
-    """Return what generation alone and generation with tuning reach on this machine, in turns."""
-    tuned = [_beside_first_guess(store, f"host-sgemm-{size}x{size}x{size}") for size in SIZES]
-    rows = []
+    """Return what generation alone and generation with tuning reach on this machine, and plain C and OpenBLAS tuned."""
+    cases = [f"host-sgemm-{size}x{size}x{size}" for size in SIZES]
+    tuned = [_beside_first_guess(store, case) for case in cases]
+    sourced = [_with_peer(store, case, OPENBLAS_TUNED) for case in cases]
+    rows, notes = [], []
     if any(tuned):
         rows.append(["TOG only", *(gflops(_first_guess(one)) if one else MISSING for one in tuned)])
         rows.append(["TOG + AT", *(gflops(one.facts["throughput_gflops"]) if one else MISSING for one in tuned)])
-        rows.append(["OpenBLAS", *(_openblas(one) if one else MISSING for one in tuned)])
-    notes = ["the three took turns in one run"] if any(tuned) else [f"ours: {why_not('host', 'fig3a')}"]
-    notes.append("plain C + AT: no author of this version writes plain C")
-    notes.append(
-        "OpenBLAS + AT of its P, Q, R: the wheel does not export them; needs OpenBLAS built from its source package"
-    )
+        rows += [[_label(name), *(_peer(one, name) for one in tuned)] for name in (PLAIN_TUNED, "openblas")]
+        notes.append("these took turns in one run; plain C comes from a recorded language model (plain_x86.jsonl), none of the paper's")
+    else:
+        notes.append(f"ours: {why_not('host', 'fig3a')}")
+    if any(sourced):
+        rows += [[_label(name), *(_peer(one, name) for one in sourced)] for name in (OPENBLAS_SOURCE, OPENBLAS_TUNED)]
+        rows.append(["TOG + AT beside them", *(gflops(one.facts["throughput_gflops"]) if one else MISSING for one in sourced)])
+        notes.append("OpenBLAS from source took turns with TOG + AT in another run; AT is of its P, Q and R, for each size")
+    else:
+        notes.append("OpenBLAS + AT of its P, Q, R: not built; python -m benchmarks.openblas_parameters, then pytest suites/paper -k fig3a")
     notes.append(FOOTNOTES["figures"])
     title = "Figure 3a, components, on this machine (the paper: K1), fp32, GFLOP/s, CPU time"
     return [Section(name="fig3a", title=title, header=("row", *(f"{size}^3" for size in SIZES)), rows=rows, notes=notes)]
+
+
+def _label(peer: str) -> str:
+    return "OpenBLAS, the wheel" if peer == "openblas" else peer
+
+
+def _with_peer(store: Store, case: str, name: str) -> Record | None:
+    """Return the latest measurement that a peer took part in."""
+    found = [one for one in store.records(case=case, kind="measurement") if name in (one.facts.get("peers") or {})]
+    return found[-1] if found else None
 
 
 def _beside_first_guess(store: Store, case: str) -> Record | None:
@@ -51,8 +69,9 @@ def _first_guess(record: Record) -> float:
     return record.facts["flops"] / median(record.facts["rounds_s"][REFERENCE]) / 1e9
 
 
-def _openblas(record: Record) -> str:
-    peer = next((peer for peer in case_of(record).peers if peer.name == "openblas" and peer.ok), None)
+def _peer(record: Record | None, name: str) -> str:
+    peers = case_of(record).peers if record else ()
+    peer = next((peer for peer in peers if peer.name == name and peer.ok), None)
     return gflops(peer.throughput_gflops) if peer else MISSING
 
 

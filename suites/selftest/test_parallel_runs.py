@@ -1,0 +1,104 @@
+"""Runs beside each other: workers of xdist, two sessions on one store, and one that is interrupted."""
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.store import DATABASE, Store
+from suites.selftest.test_command_line import ROOT, command, listen, run, shared_store
+
+__all__ = ["shared_store"]
+
+MODELLED = ("fp32 GEMM 24x16x20 on an A76", "fp32 GEMM 9x40x33 on an A76")
+"""A modelled clock gives the same costs each time, so that whole searches can be compared."""
+
+
+def started(*options: str, store: Path) -> subprocess.Popen[str]:
+    words, environment = command(*options, store=store)
+    return subprocess.Popen(
+        words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen
+    )
+
+
+def evaluated(store: Path) -> set[tuple[object, ...]]:
+    with Store.open(store) as opened:
+        records = [*opened.records(kind="evaluation"), *opened.records(kind="winner")]
+    return {
+        (one.kind, one.case, one.sequence, str(one.verdict), str(one.candidate), one.samples_s, one.identity)
+        for one in records
+    }
+
+
+def wait_for(store: Path, kind: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        with Store.open(store) as opened:
+            if opened.records(kind=kind):
+                return
+        time.sleep(0.1)
+    pytest.fail(f"no {kind} came: {process.communicate(timeout=60)[0] if process.poll() is not None else 'too slow'}")
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_records(tmp_path):
+    options = [word for sentence in MODELLED for word in ("--prompt", sentence)]
+    options += ["-k", "conformance", "--tune-evals", "6", "--seed", "5", "--tune-seconds", "600"]
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    first = run(*options, store=alone)
+    shutil.copytree(alone, beside, ignore=shutil.ignore_patterns(f"{DATABASE}*"))  # what is built need not be built again
+    words, environment = command(*options, store=beside)
+    parallel = [*words[: words.index("no:xdist") - 1], *words[words.index("no:xdist") + 1 :], "-n", "2"]
+    second = subprocess.run(parallel, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+    assert first.returncode == 0, first.stdout
+    assert second.returncode == 0, second.stdout
+    assert len(evaluated(alone)) >= 2 * 2
+    assert evaluated(alone) == evaluated(beside)
+
+
+@pytest.mark.slow
+def test_a_run_waits_while_another_has_the_device(shared_store, tmp_path):
+    size = 64 + time.time_ns() % 400
+    sentence = f"fp32 GEMM {size}x40x48 on this machine"
+    with Store.open(shared_store) as opened, opened.device_lock("host"):
+        waiting = started("--prompt", sentence, "--tune-evals", "4", store=shared_store)
+        time.sleep(8)
+        meanwhile = opened.records(case=f"host-sgemm-{size}x40x48")
+    said, _ = waiting.communicate(timeout=240)
+
+    assert waiting.returncode == 0, said
+    assert [] == meanwhile, "it evaluated while another run had the device"
+
+
+@pytest.mark.slow
+def test_two_runs_share_a_store(shared_store):
+    sizes = [64 + (time.time_ns() + shift) % 400 for shift in (0, 1)]
+    both = [started("--prompt", f"fp32 GEMM {size}x32x40 on this machine", "--tune-evals", "4", store=shared_store) for size in sizes]
+    said = [process.communicate(timeout=240)[0] for process in both]
+    with Store.open(shared_store) as opened:
+        measured = [opened.records(case=f"host-sgemm-{size}x32x40", kind="measurement") for size in sizes]
+
+    assert [0, 0] == [process.returncode for process in both], said
+    assert [1, 1] == [len(found) for found in measured]
+    assert measured[0][0].run != measured[1][0].run
+
+
+@pytest.mark.slow
+def test_ctrl_c_still_gives_the_summary_of_what_is_done(tmp_path, shared_store):
+    store = tmp_path / "store"
+    shutil.copytree(shared_store, store, ignore=shutil.ignore_patterns(f"{DATABASE}*", "transcripts", "reports"))
+    sentences = ("fp32 GEMM 40x48x56 on this machine", "fp32 GEMM 1024x1024x1024 on this machine")
+    options = [word for sentence in sentences for word in ("--prompt", sentence)]
+    process = started(*options, "-k", "throughput", "--tune-evals", "5", store=store)
+    wait_for(store, "measurement", process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 2, said
+    assert "KeyboardInterrupt" in said
+    assert "x openblas: throughput over openblas" in said
+    assert f"{store / 'reports'}" in said
