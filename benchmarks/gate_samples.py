@@ -27,7 +27,7 @@ from harness.build import Builder
 from harness.compare import CLOCK, CONTROL, OURS, PEAK
 from harness.errors import HarnessError
 from harness.kernel import Candidate
-from harness.measure import interleave
+from harness.measure import interleave, need
 from harness.operator import OperatorSpec
 from harness.operators import operators
 from harness.operators.gemm import GemmSpec
@@ -87,7 +87,8 @@ def measure(bench: Workbench, spec: OperatorSpec, item: NativeObject) -> Measure
         sessions[CLOCK], clock = open_probe(worker, bench.probe, 0)
         stack.enter_context(sessions[PEAK])
         stack.enter_context(sessions[CLOCK])
-        slices = interleave(sessions, timeout_s=timeout_s(spec))
+        every = interleave(sessions, timeout_s=timeout_s(spec))
+        slices = {name: need(every, name, sessions) for name in sessions}
     return Measured(
         case=f"host-{spec.slug}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -29,12 +29,13 @@ from generators.llm_policy import LlmPolicy
 from harness.errors import HarnessError
 from harness.operators.gemm import GemmSpec
 from harness.search import Search, search_factory
+from harness.search.space import SketchSpace
 from harness.target import load_target
 
 HERE = Path(__file__).parent
 TABLE = HERE / "tables" / "k1-sgemm-128x128x128.json.gz"
 TRANSCRIPTS = HERE / "transcripts"
-SEEDS, CALLS = 5, 10
+SEEDS, CALLS = 5, 6
 BUDGETS = (1, 5, 10, 15, 20, 25, 30, 40)
 MODELS = {"LLM, history": True, "LLM, no history": False}
 
@@ -74,6 +75,13 @@ def start(table: Table, seed: int) -> Mapping[str, int]:
     return {axis.name: value for axis, value in zip(table.axes, point, strict=True)}
 
 
+def cold(table: Table, seed: int) -> SketchSpace:
+    """Return the table's space with a seed's start as the only one: the sketch's own start is moved there, too."""
+    point = start(table, seed)
+    axes = tuple(replace(axis, start=point[axis.name]) for axis in table.axes)
+    return replace(table, axes=axes, starts=(point,)).space()
+
+
 def curve(table: Table, search: Search) -> list[float]:
     """Return the best speed over the table's best after each budget."""
     best_s, shares = inf, []
@@ -102,7 +110,7 @@ def curves(table: Table, desk: Path | None) -> tuple[dict[str, list[list[float]]
     """Return every search's curves by seed, and a line each on what the model did."""
     found: dict[str, list[list[float]]] = {}
     said: list[str] = []
-    spaces = [replace(table, starts=(start(table, seed),)).space() for seed in range(SEEDS)]
+    spaces = [cold(table, seed) for seed in range(SEEDS)]
     for one in CONTESTANTS:
         found[one.label] = [curve(table, one.start(space, seed)) for seed, space in enumerate(spaces)]
     for label, history in MODELS.items():

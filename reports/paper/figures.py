@@ -97,7 +97,8 @@ def _replayed(record: Record) -> Section:
     ]
     notes = [
         f"share of the table's best speed after so many evaluations: median [least, most] over {facts['seeds']} seeds",
-        "replayed on a table of recorded measurements; the expert's policy takes the place of the paper's LLM",
+        f"replayed on a table of {facts.get('points', 0)} recorded {'modelled costs' if record.target != 'host' else 'measurements'}",
+        *([facts["note"]] if facts.get("note") else []),
     ]
     header = ("search", *(f"{budget} evaluations" for budget in budgets))
     return Section(name="fig3b", title=f"Figure 3b, {record.case}", header=header, rows=rows, notes=notes)

@@ -320,6 +320,30 @@ def test_recorded_repair_replays():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("recording", "machine"), [("gemm_rvv", "K1"), ("gemm_neon", "A76")], ids=["riscv", "neon"])
+def test_recorded_run_of_an_emulated_machine_replays(recording, machine):
+    """Sketch, script and repair of another instruction set: right in the emulator, then tuned."""
+    answers = RECORDING.with_name(f"{recording}.jsonl")
+    sentence = f"fp32 GEMM 256x256x256 on {machine}"
+    done = pytest_run("--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "2", "--tune-seconds", "300")
+
+    assert 0 == done.returncode, done.stdout
+    assert "attempt 1 OK" in done.stdout
+    assert "attempt 2 OK" in done.stdout
+    assert "tuned, 2 evaluations" in done.stdout
+
+
+@pytest.mark.slow
+def test_recorded_plain_c_replays_with_its_tunables():
+    answers = RECORDING.with_name("plain_x86.jsonl")
+    options = ("--prompt", "fp32 GEMM 64x64x64 on this machine", "--llm", f"replay:{answers}", "--prompting", "plain")
+    done = pytest_run(*options, "--tune-evals", "3")
+
+    assert 0 == done.returncode, done.stdout
+    assert "tuned, 3 evaluations" in done.stdout
+
+
+@pytest.mark.slow
 def test_recorded_vanilla_answer_replays():
     done = replayed("--prompting", "vanilla")
 

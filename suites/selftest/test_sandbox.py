@@ -1,7 +1,6 @@
 """The sandbox runs kernel scripts, and stops every attack of the zoo, on machines with few protections as well."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,37 +10,13 @@ import pytest
 
 from harness.errors import SandboxRefused
 from harness.sandbox import Limits, Protections, Sandbox, SandboxNotice
-from suites.selftest.attacks import SCRIPTS, TOOLS, limits_for, open_places, proves
+from suites.selftest.attacks import SCRIPTS, TOOLS, limits_for, proves
+from suites.selftest.sandbox_rig import HERE, complete, leaks, places, sandbox
+
+__all__ = ["leaks", "places", "sandbox"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::harness.sandbox.SandboxNotice")
 BARE = Protections(landlock_abi=0, seccomp=False, bubblewrap=None)
-
-HERE = Protections.detect()
-complete = pytest.mark.skipif(bool(HERE.missing), reason=f"this machine lacks {HERE.missing}")
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    """Return the sandbox as this machine has it."""
-    return Sandbox()
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    """Return what the attacks aim at."""
-    with open_places(tmp_path_factory.mktemp("outside")) as places:
-        yield places
-
-
-@pytest.fixture
-def leaks(places, monkeypatch):
-    """Give this process what an attack may find: a key in its environment, an inheritable descriptor."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    descriptor = os.open(places["secret"], os.O_RDONLY)
-    os.set_inheritable(descriptor, True)
-    yield
-    os.close(descriptor)
-
 
 @complete
 def test_a_kernel_script_reads_parameters_and_prints_kernels(sandbox):

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.sandbox import Limits, Protections, Sandbox
-from suites.selftest.attacks import SCRIPTS, TOOLS, limits_for, open_places, proves
+from harness.sandbox import Limits
+from suites.selftest.attacks import SCRIPTS, TOOLS, limits_for, proves
+from suites.selftest.sandbox_rig import complete, leaks, places, sandbox
+
+__all__ = ["leaks", "places", "sandbox"]
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(sys.executable).resolve()
@@ -26,33 +29,6 @@ ASSEMBLY = ".intel_syntax noprefix\n.globl k\nk:\n vaddps zmm0, zmm1, zmm2\n ret
 ASSEMBLE = [f"{ZIG}/zig", "clang", "-cc1as", "-triple", "x86_64-linux-gnu", "-filetype", "obj"]
 ASSEMBLE += ["-target-cpu", "skylake-avx512"]
 LINK = [f"{ZIG}/zig", "ld.lld", "-shared"]
-
-HERE = Protections.detect()
-complete = pytest.mark.skipif(bool(HERE.missing), reason=f"this machine lacks {HERE.missing}")
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    """Return the sandbox as this machine has it."""
-    return Sandbox()
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    """Return what the attacks aim at."""
-    with open_places(tmp_path_factory.mktemp("outside")) as places:
-        yield places
-
-
-@pytest.fixture
-def leaks(places, monkeypatch):
-    """Give this process what an attack may find: a key in its environment, an inheritable descriptor."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    descriptor = os.open(places["secret"], os.O_RDONLY)
-    os.set_inheritable(descriptor, True)
-    yield
-    os.close(descriptor)
-
 
 def run_python_as_tool(sandbox, workdir, text, limits):
     """Let a Python program be the toolchain, so that it may try what a compiler never would."""

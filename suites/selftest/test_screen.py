@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from harness.record import Outcome
 from harness.screen import PADDING_LIMIT, TEXT_LIMIT, screen_assembly
+from suites.selftest.screen_checks import assert_refused, first_line
 
 X86 = """\
 # 2 x 16 micro-tile; see "BLIS", section 4 # and don't mind the quotes, nor .include or /* in comments
@@ -82,20 +83,6 @@ ukr: stp d8,d9,[sp,#-64]!   // spill; and #4 is no comment
   adr x2, .Lout
 .Lout: ret
 """
-
-
-def first_line(reason):
-    """Return the line number that a reason names."""
-    return int(reason.removeprefix("line ").split(":")[0])
-
-
-def assert_refused(verdict, thing, line):
-    """Check that the verdict is SCREENED and says where and what."""
-    assert verdict is not None
-    assert Outcome.SCREENED is verdict.outcome
-    assert thing in verdict.reason
-    assert line == first_line(verdict.reason)
-    assert "; " in verdict.reason
 
 
 # What passes

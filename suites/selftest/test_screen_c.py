@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from harness.record import Outcome
 from harness.screen import screen_c
+from suites.selftest.screen_checks import assert_refused, first_line
 
 C = """\
 #include "opw.h"
@@ -45,20 +46,6 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *t, void *wor
     return 0;
 }
 """
-
-
-def first_line(reason):
-    """Return the line number that a reason names."""
-    return int(reason.removeprefix("line ").split(":")[0])
-
-
-def assert_refused(verdict, thing, line):
-    """Check that the verdict is SCREENED and says where and what."""
-    assert verdict is not None
-    assert Outcome.SCREENED is verdict.outcome
-    assert thing in verdict.reason
-    assert line == first_line(verdict.reason)
-    assert "; " in verdict.reason
 
 
 def test_expert_c_passes():
