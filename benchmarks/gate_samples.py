@@ -24,19 +24,19 @@ import numpy as np
 
 from generators.generator import Expert
 from harness.build import Builder
-from harness.compare import CLOCK, CONTROL, OURS, PEAK
+from harness.compare import CLOCK, CONTROL, OURS, PEAK, take_rounds
 from harness.errors import HarnessError
 from harness.kernel import Candidate
-from harness.measure import interleave, need
+from harness.measure import need, undisturbed
 from harness.operator import OperatorSpec
 from harness.operators import operators
 from harness.operators.gemm import GemmSpec
-from harness.probe import open_probe
+from harness.probe import open_probe, open_watch
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.store import Store, default_store
-from harness.verify import real_operands, timeout_s
+from harness.verify import real_operands
 from harness.workbench import Workbench
 
 SAMPLES = Path(__file__).parent / "gate_samples.json.gz"
@@ -78,7 +78,7 @@ def build(bench: Workbench, spec: OperatorSpec) -> NativeObject:
 
 
 def measure(bench: Workbench, spec: OperatorSpec, item: NativeObject) -> Measured:
-    """Measure once in a fresh process."""
+    """Measure once in a fresh process, with the rounds that a measurement of pytest takes and keeps."""
     with bench.worker() as worker, ExitStack() as stack:
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng()))
@@ -87,8 +87,9 @@ def measure(bench: Workbench, spec: OperatorSpec, item: NativeObject) -> Measure
         sessions[CLOCK], clock = open_probe(worker, bench.probe, 0)
         stack.enter_context(sessions[PEAK])
         stack.enter_context(sessions[CLOCK])
-        every = interleave(sessions, timeout_s=timeout_s(spec))
-        slices = {name: need(every, name, sessions) for name in sessions}
+        every = take_rounds(sessions, spec, open_watch(stack, worker, bench.probe))
+        chosen = undisturbed({name: need(every, name, sessions) for name in sessions}, (OURS, CONTROL))
+        slices = {name: every[name].only(chosen if name in (OURS, CONTROL) else range(len(every[name].seconds))) for name in sessions}
     return Measured(
         case=f"host-{spec.slug}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -173,7 +173,7 @@ def _timed(
             sessions[name].call(timeout_s(spec))
         probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
-        every = _rounds(sessions, spec, None if worker.repeatable else open_watch(stack, worker, bench.probe))
+        every = take_rounds(sessions, spec, None if worker.repeatable else open_watch(stack, worker, bench.probe))
         rates = {
             name: [works[name] / seconds for seconds in need(every, name, sessions).only(undisturbed(every, [name])).seconds]
             for name in probes
@@ -216,7 +216,7 @@ def _open_probe(
     return spec.work
 
 
-def _rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch | None) -> dict[str, Slices]:
+def take_rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch | None) -> dict[str, Slices]:
     """Take series of rounds until enough of them are undisturbed, by the watch's account; one round of a model."""
     if watch is None:
         return interleave(sessions, rounds=1, timeout_s=timeout_s(spec))
