@@ -7,7 +7,8 @@ Formulas see the target's hardware factors, the spec's dims and the sketch's own
 Checked-in sketches may also declare `when`, a formula that says which specs and targets they serve, and `parameters`:
 numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel script is given beside the kernel tunables and
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
-``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's.
+``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's;
+under `parts` the files of C text that several sketches share and that stand before their own.
 """
 
 import json
@@ -39,7 +40,8 @@ def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
     """Read and resolve one of the expert's sketches; a GPU's is a launch plan (harness/cuda/plan.py) instead of C."""
     path = SKETCHES / f"{name}.toml"
     declared = _declaration(path)
-    source = json.dumps(declared["plan"]) if "plan" in declared else path.with_suffix(".c").read_text()
+    texts = [*(SKETCHES / part for part in declared.get("parts", ())), path.with_suffix(".c")]
+    source = json.dumps(declared["plan"]) if "plan" in declared else "\n".join(text.read_text() for text in texts)
     return resolve(name, source, declared, target, spec)
 
 

@@ -5,42 +5,10 @@
  * that reach over the border, or channels that do not fill a panel, go through a patch with zeros (which count: a NaN
  * among the weights shows). W is packed to [panel][r][s][NR]. NCHW: rows of a plane along the vectors, in C.
  */
-#include "opw.h"
-#include "opw_names.h"
-
-#define SEGMENTS 4
-#define LANES 16
-
-/* What a kernel is told; see conv2d_direct.c. */
-struct tile {
-    const float *x[SEGMENTS];
-    float *y[SEGMENTS];
-    int64_t first[SEGMENTS], last[SEGMENTS];
-    const float *w, *bias;
-    int64_t blocks, rows, taps, run;
-    int64_t block_jump, row_jump, tap_jump;
-    int64_t pixel_step, y_step;
-    int64_t filters, accumulate, relu, partial;
-    int64_t count, x_advance, y_advance;
-};
-
-typedef void compute(struct tile *tile);
-typedef float vector __attribute__((vector_size(4 * LANES), aligned(4)));
-
 struct plan {
     int64_t n, c, h, w, r, s, oh, ow, stride, padding, dilation, mr, nr, panels, columns;
     int relu;
 };
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static void make_plan(struct plan *p, const struct opw_args *args, const struct opw_tunables *t)
 {
