@@ -24,6 +24,8 @@ from harness.kernel import Sketch, Tunable, TunableKind
 from harness.operator import OperatorSpec
 from harness.target import Target
 
+EXTENSIONS = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
+"""Instruction set extensions that a declaration may ask for, as ``has_avx512_vnni``."""
 SKETCHES = Path(__file__).parent / "sketches"
 
 
@@ -103,6 +105,7 @@ def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> d
     names |= {f"scalar_{index}": value for index, value in enumerate(spec.scalars())}
     for dtype in DType:
         names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(output_dtype(spec) is dtype)}
+    names |= {f"has_{feature}": int(feature in target.features) for feature in EXTENSIONS}
     for key, formula in declared.get("names", {}).items():
         names[key] = evaluate(formula, names)
     return names

@@ -1,9 +1,21 @@
 """What compiler and assembler are told of the machine that code is for; read from a target's `[toolchain]`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.target import Target
+
+
+EXTENSIONS = {
+    "avx512_vnni": "avx512vnni",
+    "avx512_bf16": "avx512bf16",
+    "avx512_fp16": "avx512fp16",
+    "amx_tile": "amx-tile",
+    "amx_int8": "amx-int8",
+    "amx_bf16": "amx-bf16",
+}
+"""Features beyond the x86-64 levels: what CPUID's bit is called, and what the assembler calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +31,18 @@ class Machine:
     """The module of `harness/isa` whose `translate` turns mnemonics that no assembler knows into `.word`."""
 
     @classmethod
-    def x86(cls, cpu: str) -> "Machine":
-        """Return the machine for an x86-64 level or model, as ``x86-64-v3``."""
-        return cls(c_flags=(f"-march={cpu}",), assembler_flags=("-target-cpu", cpu))
+    def x86(cls, cpu: str, features: Sequence[str] = ()) -> "Machine":
+        """Return the machine for an x86-64 level or model, as ``x86-64-v3``; assembly may use its extensions, too."""
+        known = [word for name, word in EXTENSIONS.items() if name in features]
+        extra = tuple(word for name in known for word in ("-target-feature", f"+{name}"))
+        return cls(c_flags=(f"-march={cpu}",), assembler_flags=("-target-cpu", cpu, *extra))
 
     @classmethod
     def of(cls, target: Target) -> "Machine":
         """Return the machine of a target: its ``cpu`` on x86-64, else its triple and flags."""
         told = target.toolchain
         if "triple" not in told:
-            return cls.x86(told["cpu"])
+            return cls.x86(told["cpu"], target.features if target.vector_bits.value == 512 else ())
         return cls(
             triple=told["triple"],
             c_flags=tuple(told["c_flags"].split()),
