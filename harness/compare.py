@@ -21,7 +21,7 @@ from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
 from harness.measure import ROUNDS, Slices, Watch, below_floor, interleave, need, quiet_rounds, undisturbed
 from harness.operator import OperatorSpec
-from harness.probe import open_probe, open_watch
+from harness.probe import open_probe, open_watch, peak_kind
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
@@ -171,7 +171,7 @@ def _timed(
         }
         for name in right:  # what a library compiles or resolves at its first call belongs to no sample
             sessions[name].call(timeout_s(spec))
-        probes = {} if worker.repeatable else {PEAK: target.vector_bits.value, CLOCK: 0}
+        probes = {} if worker.repeatable else {PEAK: peak_kind(target, spec.dtype), CLOCK: 0}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
         every = take_rounds(sessions, spec, None if worker.repeatable else open_watch(stack, worker, bench.probe))
         rates = {

@@ -6,7 +6,6 @@ from typing import Any
 
 from harness.target import Target
 
-
 EXTENSIONS = {
     "avx512_vnni": "avx512vnni",
     "avx512_bf16": "avx512bf16",

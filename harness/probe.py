@@ -14,10 +14,44 @@ from harness.operator import Operand
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject, NativeWorker, Session
+from harness.target import Target
 from harness.toolchain import NATIVE, Toolchain
 
 TURNS = 20_000
 """About 100 us of FMAs: long against a clock read, short against a slice."""
+
+
+WORK = {
+    0: 24,
+    1: 24,
+    512: 24 * 32,
+    256: 12 * 16,
+    64512: 24 * 16,
+    64256: 12 * 8,
+    8512: 24 * 128,
+    16512: 24 * 64,
+    32512: 24 * 64,
+    32256: 12 * 32,
+}
+"""
+Operations (cycles of kind 0) of one turn, by kind of loop.
+
+0: dependent multiplies; 1: independent additions; 512 and 256: fp32 FMAs of that many bits; 64...: fp64 FMAs;
+8512: vpdpbusd; 16512: vdpbf16ps; 32...: vpmaddwd, without the addition a product needs beside it.
+"""
+
+
+def peak_kind(target: Target, dtype: DType) -> int:
+    """Return the loop that no kernel of a dtype can outrun: of the widest instruction that the machine multiplies it with."""
+    bits, features = int(target.vector_bits.value), target.features if target.vector_bits.value == 512 else ()
+    match dtype:
+        case DType.F64:
+            return 64000 + bits
+        case DType.I8:
+            return 8512 if "avx512_vnni" in features else 32000 + bits
+        case DType.BF16 if "avx512_bf16" in features:
+            return 16512
+    return bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +61,7 @@ class ProbeSpec:
     kind: int
     threads: int = 1
     """How many run the loop side by side; the chain of multiplies runs alone."""
-    """512 or 256: FMAs of that many bits; 0: dependent multiplies; 1: independent additions."""
+    """A key of `WORK`."""
     operator: ClassVar[str] = "probe"
     dtype: ClassVar[DType] = DType.F32
 
@@ -45,8 +79,8 @@ class ProbeSpec:
 
     @property
     def work(self) -> int:
-        """Return floating-point operations (kinds 512, 256), cycles (kind 0) or additions (kind 1) of one call."""
-        alone = {512: 24 * 32 * TURNS, 256: 12 * 16 * TURNS, 0: 24 * TURNS, 1: 24 * TURNS}[self.kind]
+        """Return operations (peaks), cycles (kind 0) or additions (kind 1) of one call."""
+        alone = WORK[self.kind] * TURNS
         return alone * self.threads if self.kind else alone
 
 

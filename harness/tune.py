@@ -106,7 +106,7 @@ class Tuner:
                 worker,
                 arena,
                 self._case,
-                lambda: self._bench.peak_gflops(self._target, self._case.threads),
+                lambda: self._bench.peak_gflops(self._target, self._case.threads, self._case.spec.dtype),
                 seed=self._seed,
                 watch=self._watch,
             )

@@ -16,11 +16,12 @@ import harness.baselines
 from harness.baselines import Baseline
 from harness.build import Builder
 from harness.case import Case
+from harness.dtype import DType
 from harness.errors import TargetUnavailable
 from harness.host import detect_host
 from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
-from harness.probe import probe_object, rates
+from harness.probe import peak_kind, probe_object, rates
 from harness.registry import discover
 from harness.runners.emulated import EmulatedWorker, machine_text
 from harness.runners.native import NativeObject, NativeWorker
@@ -123,14 +124,14 @@ class Workbench:
                 self._targets[name] = target
         return self._targets[name]
 
-    def peak_gflops(self, target: Target, threads: int = 1) -> float:
-        """Measure the FMA peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
+    def peak_gflops(self, target: Target, threads: int = 1, dtype: DType = DType.F32) -> float:
+        """Measure a dtype's peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
         if target.runner == "cuda":
             return max(float(peak.value) for peak in target.peak_gflops.values())
         if target.runner == "emulated":
             return float(target.peak_gflops["fp32"].value)
         with self.worker(threads=threads) as worker:
-            return max(rates(worker, self.probe, target.vector_bits.value)) / 1e9
+            return max(rates(worker, self.probe, peak_kind(target, dtype))) / 1e9
 
     def baselines(self, target: Target) -> dict[str, Baseline]:
         """Return the baselines that exist for the target's kind of runner, by name."""

@@ -32,7 +32,7 @@ class Panel:
         self.text = Text(f"{self.machine.isa}_panel_{tag}")
 
     def multiply(self, total: int, a: int, b: int) -> list[str]:
-        """total += a * b, group by group."""
+        """Total += a * b, group by group."""
         v = self.machine.v
         if self.mode in (FP32, FP64):
             return [self.machine.fma(total, a, b)]

@@ -40,6 +40,32 @@ __attribute__((target("avx2,fma"))) static void fma_256(int64_t turns)
                      : "cc", TWELVE(CLOBBER) "xmm14", "xmm15");
 }
 
+/* 24 independent operations of 512 bits, whatever they are, or 12 of 256. */
+#define BUSD(i) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define BF16(i) "vdpbf16ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define MADD_512(i) "vpmaddwd %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define MADD_256(i) "vpmaddwd %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define LOOP_512(name, features, OP)                                                                                   \
+    __attribute__((target(features))) static void name(int64_t turns)                                                  \
+    {                                                                                                                  \
+        __asm__ volatile(TWELVE(CLEAR_512) MORE(CLEAR_512) CLEAR_512(30) CLEAR_512(31)                                 \
+                         "1:\n" TWELVE(OP) MORE(OP) "dec %0\n jnz 1b\n vzeroupper\n"                                   \
+                         : "+r"(turns)                                                                                 \
+                         :                                                                                             \
+                         : "cc", TWELVE(CLOBBER) MORE(CLOBBER) "xmm30", "xmm31");                                      \
+    }
+LOOP_512(busd_512, "avx512f,avx512vnni", BUSD)
+LOOP_512(bf16_512, "avx512f,avx512bf16", BF16)
+LOOP_512(madd_512, "avx512f,avx512bw", MADD_512)
+__attribute__((target("avx2"))) static void madd_256(int64_t turns)
+{
+    __asm__ volatile(TWELVE(CLEAR_256) CLEAR_256(14) CLEAR_256(15)
+                     "1:\n" TWELVE(MADD_256) "dec %0\n jnz 1b\n vzeroupper\n"
+                     : "+r"(turns)
+                     :
+                     : "cc", TWELVE(CLOBBER) "xmm14", "xmm15");
+}
+
 /* 8 dependent 64-bit multiplies of 3 cycles each (Intel since Nehalem, AMD since Zen; uops.info): 24 cycles a turn. */
 static void multiply_chain(int64_t turns)
 {
@@ -62,41 +88,51 @@ static void issue(int64_t turns)
                      : "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10");
 }
 
-static void fma_512_of(void *turns, int64_t thread)
+struct job {
+    void (*loop)(int64_t turns);
+    int64_t turns;
+};
+
+static void run(void *context, int64_t thread)
 {
+    const struct job *job = context;
     (void)thread;
-    fma_512(*(const int64_t *)turns);
+    job->loop(job->turns);
 }
 
-static void fma_256_of(void *turns, int64_t thread)
+/* The loop of a kind (harness/probe.py, WORK); fp64 has as many FMAs of half as many lanes. */
+static void (*loop_of(int64_t kind))(int64_t)
 {
-    (void)thread;
-    fma_256(*(const int64_t *)turns);
-}
-
-static void issue_of(void *turns, int64_t thread)
-{
-    (void)thread;
-    issue(*(const int64_t *)turns);
+    switch (kind) {
+    case 512:
+    case 64512:
+        return fma_512;
+    case 256:
+    case 64256:
+        return fma_256;
+    case 8512:
+        return busd_512;
+    case 16512:
+        return bf16_512;
+    case 32512:
+        return madd_512;
+    case 32256:
+        return madd_256;
+    case 1:
+        return issue;
+    default:
+        return multiply_chain;
+    }
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
-    int64_t turns = args->dim[1];
+    struct job job = {loop_of(args->dim[0]), args->dim[1]};
     (void)tunables;
     (void)workspace;
-    switch (args->dim[0]) {
-    case 512:
-        args->parallel_for(args->threads, fma_512_of, &turns);
-        return 0;
-    case 256:
-        args->parallel_for(args->threads, fma_256_of, &turns);
-        return 0;
-    case 1:
-        args->parallel_for(args->threads, issue_of, &turns);
-        return 0;
-    default:
-        multiply_chain(args->dim[1]);
-        return 0;
-    }
+    if (job.loop == multiply_chain)
+        multiply_chain(job.turns);
+    else
+        args->parallel_for(args->threads, run, &job);
+    return 0;
 }
