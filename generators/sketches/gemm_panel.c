@@ -136,24 +136,78 @@ static inline packed take(input value)
 #endif
 }
 
-/*
- * One micro-panel, [k/GROUP][width][GROUP]: `valid` of `width` rows, the rest and the last group's rest as zeros; `zero` is
- * how a zero is stored, and added to every element.
- */
+/* One group of k, element by element; what lies beyond `valid` rows and `deep` steps is `zero`, which is added to all. */
+static void pack_group(const input *from, int64_t step, int64_t along, int64_t valid, int64_t width, int64_t deep, packed zero,
+                       packed *to)
+{
+    for (int64_t i = 0; i < width; i++)
+        for (int64_t g = 0; g < GROUP; g++)
+            to[i * GROUP + g] = i < valid && g < deep ? (packed)(take(from[i * step + g * along]) + zero) : zero;
+}
+
+/* A full group whose elements follow each other along k: one word from each row. */
+static void pack_along(const input *from, int64_t step, int64_t width, packed zero, packed *to)
+{
+#if OPW_FIXED_MODE == 3
+    uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
+    for (int64_t i = 0; i < width; i++) {
+        uint32_t word;
+        __builtin_memcpy(&word, from + i * step, 4);
+        words[i] = word ^ flip;
+    }
+#else
+    for (int64_t i = 0; i < width; i++)
+        for (int64_t g = 0; g < GROUP; g++)
+            to[i * GROUP + g] = (packed)(take(from[i * step + g]) + zero);
+#endif
+}
+
+/* A full group of rows that follow each other: GROUP of them woven into one. */
+static void pack_across(const input *from, int64_t along, int64_t width, packed zero, packed *to)
+{
+#if OPW_FIXED_MODE == 3
+    typedef uint8_t bytes __attribute__((vector_size(16), aligned(1)));
+    bytes flip = (bytes){0} + (uint8_t)zero;
+    int64_t i = 0;
+    for (; i + 16 <= width; i += 16) {
+        const input *at = from + i;
+        bytes a = *(const bytes *)at, b = *(const bytes *)(at + along), c = *(const bytes *)(at + 2 * along);
+        bytes d = *(const bytes *)(at + 3 * along), *out = (bytes *)(to + i * GROUP);
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define PAIRS_LOW 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23
+#define PAIRS_HIGH 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31
+        bytes ab = __builtin_shufflevector(a, b, LOW), cd = __builtin_shufflevector(c, d, LOW);
+        bytes AB = __builtin_shufflevector(a, b, HIGH), CD = __builtin_shufflevector(c, d, HIGH);
+        out[0] = __builtin_shufflevector(ab, cd, PAIRS_LOW) + flip;
+        out[1] = __builtin_shufflevector(ab, cd, PAIRS_HIGH) + flip;
+        out[2] = __builtin_shufflevector(AB, CD, PAIRS_LOW) + flip;
+        out[3] = __builtin_shufflevector(AB, CD, PAIRS_HIGH) + flip;
+    }
+    for (; i < width; i++)
+        for (int64_t g = 0; g < GROUP; g++)
+            to[i * GROUP + g] = (packed)(from[i + g * along] + zero);
+#else
+    for (int64_t g = 0; g < GROUP; g++)
+        for (int64_t i = 0; i < width; i++)
+            to[i * GROUP + g] = (packed)(take(from[i + g * along]) + zero);
+#endif
+}
+
+/* One micro-panel, [k/GROUP][width][GROUP]: `valid` of `width` rows, the rest and the last group's rest as zeros. */
 static void pack_panel(const input *from, int64_t step, int64_t along, int64_t valid, int64_t width, int64_t k, packed zero,
                        packed *to)
 {
     for (int64_t p = 0; p < k; p += GROUP, to += width * GROUP) {
-        int64_t deep = least(GROUP, k - p);
-        if (valid == width && deep == GROUP && step == 1) {
-            for (int64_t g = 0; g < GROUP; g++)
-                for (int64_t i = 0; i < width; i++)
-                    to[i * GROUP + g] = (packed)(take(from[i + (p + g) * along]) + zero);
-            continue;
-        }
-        for (int64_t i = 0; i < width; i++)
-            for (int64_t g = 0; g < GROUP; g++)
-                to[i * GROUP + g] = i < valid && g < deep ? (packed)(take(from[i * step + (p + g) * along]) + zero) : zero;
+        const input *at = from + p * along;
+        if (valid < width || k - p < GROUP)
+            pack_group(at, step, along, valid, width, least(GROUP, k - p), zero, to);
+        else if (step == 1)
+            pack_across(at, along, width, zero, to);
+        else if (along == 1)
+            pack_along(at, step, width, zero, to);
+        else
+            pack_group(at, step, along, width, width, GROUP, zero, to);
     }
 }
 
