@@ -67,6 +67,8 @@ class Case:
     samples_s: tuple[float, ...]
     peers: tuple[Peer, ...]
     a_a: Ratio | None
+    imbalance: float | None
+    """The busiest thread's time over the mean of all; None where it was not measured."""
     candidate: dict[str, Any]
     machine: dict[str, Any]
     fingerprints: dict[str, Any]
@@ -169,6 +171,7 @@ def case_of(record: Record) -> Case:
         samples_s=_samples(record.samples_s),
         peers=tuple(_peer(name, _mapping(peers, name)) for name in peers),
         a_a=_ratio(_mapping(facts, "a_a")),
+        imbalance=number(facts, "imbalance"),
         candidate=record.candidate or _mapping(facts, "candidate"),
         machine=_mapping(facts, "machine"),
         fingerprints=_mapping(facts, "fingerprints"),

@@ -177,6 +177,7 @@ def notes(cases: Sequence[Case]) -> list[str]:
     return [
         *_peer_notes(cases),
         *_control_note(cases),
+        *_threads_note(cases),
         *_peak_note(cases),
         f"residual: largest error in expected rounding errors; over {RESIDUAL_LIMIT} is WRONG",
         *_stale_note(cases),
@@ -228,6 +229,13 @@ def _control_note(cases: Sequence[Case]) -> list[str]:
         return []
     low, high = min(control.low for control in controls), max(control.high for control in controls)
     return [f"A/A control: the same code against itself gave {low:.3f} to {high:.3f}"]
+
+
+def _threads_note(cases: Sequence[Case]) -> list[str]:
+    """Return how evenly several threads were busy; nothing for one."""
+    found = [case.imbalance for case in cases if case.imbalance and (case.threads or 1) > 1]
+    span = " to ".join(dict.fromkeys(f"{value:.2f}" for value in (min(found), max(found)))) if found else ""
+    return [f"imbalance: the busiest thread worked {span} times as long as the mean of all"] if found else []
 
 
 def _peak_note(cases: Sequence[Case]) -> list[str]:

@@ -11,8 +11,10 @@ from harness.dtype import DType
 from harness.measure import interleave
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
+from harness.record import Outcome
 from harness.registry import discover
 from harness.runners.arena import Arena, Placement
+from harness.runners.hosted import HostedObject, HostedWorker
 from harness.stage import Stage
 from harness.verify import real_operands, timeout_s
 
@@ -82,3 +84,38 @@ def test_dtypes_have_one_name():
     assert "bf16 to fp32" == signature(SPECS[6])
     assert "int8 to int32" == signature(SPECS[8])
     assert not PEERS["openblas"].offers(CASES[8])
+
+
+@pytest.mark.parametrize(
+    ("how", "outcome", "words"),
+    [
+        ("", Outcome.OK, ""),
+        ("wrong", Outcome.WRONG, "C[0, 0]"),
+        ("raises", Outcome.COMPILE, "RuntimeError: no kernel for this size"),
+        ("refuses", Outcome.COMPILE, "ValueError: not in this build"),
+        ("dies", Outcome.COMPILE, "stopped answering"),
+    ],
+)
+def test_a_peer_in_python_is_judged_like_any_other(how, outcome, words):
+    spec = GemmSpec(m=5, n=7, k=3)
+    item = HostedObject(name="numpy", module="suites.selftest.hosted_peers", settings=how)
+    with HostedWorker(item) as worker:
+        verdict = verify_baseline(worker, item, spec)
+
+    assert outcome == verdict.outcome, str(verdict)
+    assert words in verdict.reason
+
+
+def test_a_peer_in_python_is_timed_on_the_same_clock():
+    spec = GemmSpec(m=64, n=64, k=64)
+    item = HostedObject(name="numpy", module="suites.selftest.hosted_peers")
+    with HostedWorker(item) as worker, Arena(spec, Placement.ALIGNED) as arena:
+        arena.fill(real_operands(spec, np.random.default_rng(3)))
+        with worker.open(item, arena) as session:
+            timing = session.time(timeout_s=20, samples=50, sample_s=1e-4, budget_s=0.02)
+
+        assert np.isfinite(arena.view("C")).all()
+
+    assert "version=1 core=numpy" == session.describe
+    assert timing.cpu_s == timing.taken_s
+    assert 0 < min(timing.cpu_s) < 0.1
