@@ -20,12 +20,14 @@ from harness.case import Case
 from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
 from harness.measure import ROUNDS, Slices, Watch, below_floor, interleave, need, quiet_rounds, undisturbed
+from harness.modelled import compare_modelled
 from harness.operator import OperatorSpec
 from harness.probe import open_probe, open_watch, peak_kind
 from harness.record import Outcome, Record, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Session, Worker
+from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.stage import Stage
 from harness.stats import median, paired_ratio
 from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
@@ -79,7 +81,8 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
     with bench.worker(bench.target(tuned.case.target), threads=tuned.case.threads) as worker:
-        return verify(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
+        spec = shrunk(tuned.case.spec, VERIFIED_FLOPS) if worker.repeatable else tuned.case.spec
+        return verify(worker, tuned.item, spec, dict(tuned.candidate.values), FRESH_SEED)
 
 
 def compare(
@@ -100,7 +103,8 @@ def compare(
     """
     record = replace(_measurement(bench, tuned, checked, run), kind=kind)
     if checked.verdict.ok:
-        record = _timed(bench, tuned, baselines, record, reference)
+        timed = _modelled if record.clock == "model" else _timed
+        record = timed(bench, tuned, baselines, record, reference)
     bench.store.add(record)
     return record
 
@@ -205,6 +209,21 @@ def _timed(
     }
     verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
+
+
+def _modelled(
+    bench: Workbench,
+    tuned: Tuned,
+    baselines: Mapping[str, Baseline],
+    record: Record,
+    reference: Record | None,
+) -> Record:
+    spec, target = tuned.case.spec, bench.target(tuned.case.target)
+    libraries = {name: baseline.build(bench.toolchain, target, tuned.case) for name, baseline in baselines.items()}
+    earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
+    compared = compare_modelled(bench, record, spec, tuned.item, libraries, earlier)
+    named = _named(reference) if earlier is not None else None
+    return replace(compared, facts={**compared.facts, "reference": named})
 
 
 def _open_probe(

@@ -90,6 +90,12 @@ class OperatorSpec(Protocol):
     def neighbours(self, tunables: Mapping[str, int]) -> Iterator["OperatorSpec"]:
         """Yield small specs around the tuned block sizes, on which the fringes are verified."""
 
+    def repeating(self) -> Mapping[str, int]:
+        """Return the dims along which equal work repeats, each with a step that no block size minds much."""
+
+    def resized(self, dims: Mapping[str, int]) -> "OperatorSpec":
+        """Return the spec with some of its repeating dims shorter, rows as far apart in memory as they were."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON, `Operator.from_json` inverts it."""
 

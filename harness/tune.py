@@ -30,6 +30,8 @@ from harness.repertoire import Repertoire
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Worker
+from harness.sampled import open_evaluator
+from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.search import Policy, Search, Space, search_factory
 from harness.store import tuning_key
 from harness.verify import Verification, exact_operands, timeout_s, verify
@@ -102,7 +104,7 @@ class Tuner:
             worker = stack.enter_context(self._bench.worker(self._target, threads=self._case.threads))
             arena = stack.enter_context(Arena(self._case.spec, Placement.ALIGNED))
             self._watch = None if worker.repeatable else open_watch(stack, worker, self._bench.probe)
-            evaluator = Evaluator(
+            evaluator = open_evaluator(
                 worker,
                 arena,
                 self._case,
@@ -219,15 +221,16 @@ class Tuner:
             if isinstance(item, Verdict):
                 continue
             with self._bench.worker(self._target, threads=self._case.threads) as worker:
-                checked = verify(worker, item, self._case.spec, dict(candidate.values), self._seed + 1)
+                spec = shrunk(self._case.spec, VERIFIED_FLOPS) if worker.repeatable else self._case.spec
+                checked = verify(worker, item, spec, dict(candidate.values), self._seed + 1)
             if checked.verdict.ok:
                 return self._win(candidate, item, checked)
             self._bench.store.add(self._record("winner-refused", candidate, checked.verdict, ()))
         raise HarnessError(f"{self._case.slug}: every candidate failed the final verification; see python -m reports")
 
     def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
-        samples: list[float] = []
-        for shift in PLACEMENTS:
+        samples = [self._costs[candidate]] if self._bench.clock(self._target, self._case.threads) == "model" else []
+        for shift in () if samples else PLACEMENTS:
             with self._bench.worker(self._target, threads=self._case.threads) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
                 arena.fill(exact_operands(self._case.spec, np.random.default_rng(self._seed + 2)))
                 with worker.open(item, arena) as session:

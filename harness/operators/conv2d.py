@@ -238,6 +238,14 @@ class Conv2dSpec:
             return replace(spec, c=channels, f=channels, groups=max(channels, 1))
         return replace(spec, c=2 * spec.c, f=2 * spec.f, groups=2)
 
+    def repeating(self) -> dict[str, int]:
+        """Return the number of images."""
+        return {"n": 1}
+
+    def resized(self, dims: Mapping[str, int]) -> "Conv2dSpec":
+        """Return the convolution of fewer images."""
+        return replace(self, **dims)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON; `OPERATOR.from_json` inverts it."""
         return fields_to_json(self)

@@ -225,6 +225,14 @@ class GemmSpec:
             specs.append(replace(plain, m=mr + 1, n=tunables["nc"] + 1, k=3))
         yield from dict.fromkeys(specs)
 
+    def repeating(self) -> dict[str, int]:
+        """Return m and n, in steps of 96: a multiple of 4, 6, 8, 12, 16, 24, 32 and 48 rows or columns."""
+        return {"m": 96, "n": 96}
+
+    def resized(self, dims: Mapping[str, int]) -> "GemmSpec":
+        """Return the product with another m or n and the leading dimensions of this one."""
+        return replace(self, **dims, lda=self.row_a, ldb=self.row_b, ldc=self.row_c)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON; `OPERATOR.from_json` inverts it."""
         return fields_to_json(self)

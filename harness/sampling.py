@@ -1,0 +1,97 @@
+"""
+Sampling: the time of a large spec from a few smaller ones, for clocks that are too slow to run it whole.
+
+Reduction depth stays as it is; the axes along which equal work repeats (m and n of a GEMM, the images of a
+convolution) are cut to s and 2 s, and time is extrapolated as a product of straight lines through those points. Rows
+keep their distance in memory. The choice looks at the spec only, never at the code, so it is the same for everybody.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from harness.operator import OperatorSpec
+
+MEASURED_FLOPS = 6.4e9
+"""What the points of one measurement may cost together."""
+TUNED_FLOPS = 0.8e9
+"""The same for one evaluation of a tuning."""
+VERIFIED_FLOPS = 2.2e9
+"""What a checked call may cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One spec that is run, and the factor of its time in the sum."""
+
+    spec: OperatorSpec
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The points that stand for a spec."""
+
+    points: tuple[Point, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Return whether nothing is extrapolated."""
+        return len(self.points) == 1
+
+    @property
+    def slugs(self) -> list[str]:
+        """Return what is run, for records."""
+        return [point.spec.slug for point in self.points]
+
+    def seconds(self, times_s: Mapping[OperatorSpec, float]) -> float:
+        """Return the time of the whole spec."""
+        return sum(point.weight * times_s[point.spec] for point in self.points)
+
+
+def sample(spec: OperatorSpec, limit_flops: float) -> Sample:
+    """Return the points whose costs add up to at most ``limit_flops``; the smallest there are where none do."""
+    axes = spec.repeating()
+    if spec.flops <= limit_flops or not axes:
+        return Sample(points=(Point(spec=spec, weight=1.0),))
+    best = None
+    for sizes in _cuts(spec, axes):
+        found = Sample(points=tuple(_points(spec, sizes)))
+        if best is not None and sum(point.spec.flops for point in found.points) > limit_flops:
+            break
+        best = found
+    return best or Sample(points=(Point(spec=spec, weight=1.0),))
+
+
+def shrunk(spec: OperatorSpec, limit_flops: float) -> OperatorSpec:
+    """Return the spec with its repeating axes cut, alike, until a call costs at most ``limit_flops``."""
+    axes = spec.repeating()
+    if spec.flops <= limit_flops or not axes:
+        return spec
+    best = None
+    for sizes in _cuts(spec, axes):
+        found = spec.resized({name: min(2 * size, spec.dims()[name]) for name, size in sizes.items()})
+        if best is not None and found.flops > limit_flops:
+            break
+        best = found
+    return best or spec
+
+
+def _cuts(spec: OperatorSpec, axes: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Yield the smaller size of each axis that is cut, in rising order; an axis of fewer than two of them stays whole."""
+    steps = max(spec.dims()[name] // (2 * grain) for name, grain in axes.items())
+    for step in range(1, steps + 1):
+        sizes = {name: step * grain for name, grain in axes.items() if 2 * step * grain < spec.dims()[name]}
+        if sizes:
+            yield sizes
+
+
+def _points(spec: OperatorSpec, sizes: Mapping[str, int]) -> Iterator[Point]:
+    lines = []
+    for name, size in sizes.items():
+        steps = spec.dims()[name] / size
+        lines.append(((name, size, 2 - steps), (name, 2 * size, steps - 1)))
+    for corner in product(*lines):
+        weight = prod(factor for _, _, factor in corner)
+        yield Point(spec=spec.resized({name: size for name, size, _ in corner}), weight=weight)
