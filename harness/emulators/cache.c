@@ -16,6 +16,7 @@
 #define MISSES_MAX 64
 #define STREAMS_MAX 32
 #define RECENT 256
+#define GATHERED 8
 #define NOBODY ~0ULL
 
 struct line {
@@ -48,6 +49,8 @@ static int64_t first_busy[MISSES_MAX], second_busy[MISSES_MAX];
 static int stream_count, ahead_first, ahead_second, confidence_needed = 2, stops_at_page = 1;
 static int write_allocate = 1;
 static uint32_t clock_hand;
+static struct line gathered[GATHERED]; /* lines that are being written past the caches */
+static int gathered_next;
 /* Where lines of the first level were found of late, by guest line: a short cut, checked by the tag. */
 static struct recent {
     uint64_t line, tag;
@@ -130,6 +133,7 @@ void cache_restart(void)
     memset(first_busy, 0, sizeof first_busy);
     memset(second_busy, 0, sizeof second_busy);
     memset(streams, 0, sizeof streams);
+    memset(gathered, 0xff, sizeof gathered);
     memory_free = 0;
     prefetched = written_back = 0;
 }
@@ -179,8 +183,8 @@ static inline struct line *look_up_first(uint64_t address)
 
 static void write_back_line(int from, uint64_t tag, int64_t now);
 
-/* Put a line into a level; the one it replaces goes down if it was written. */
-static struct line *insert(int number, uint64_t tag, int64_t ready)
+/* Put a line that was asked for at `now` into a level; the one it replaces goes down at once if it was written. */
+static struct line *insert(int number, uint64_t tag, int64_t now, int64_t ready)
 {
     struct level *level = &levels[number];
     struct line *set = set_of(level, tag), *victim = set;
@@ -188,7 +192,7 @@ static struct line *insert(int number, uint64_t tag, int64_t ready)
         if (set[i].used < victim->used)
             victim = &set[i];
     if (victim->tag != NOBODY && victim->dirty)
-        write_back_line(number + 1, victim->tag, ready);
+        write_back_line(number + 1, victim->tag, now);
     *victim = (struct line){.tag = tag, .ready = ready, .used = ++clock_hand};
     return victim;
 }
@@ -246,7 +250,7 @@ static int64_t from_below(uint64_t tag, int64_t now, int climbs)
         arrives = begin + memory_latency;
     }
     for (int level = 1; level < found && level < level_count; level++)
-        insert(level, tag, arrives - levels[level].latency);
+        insert(level, tag, now, arrives - levels[level].latency);
     if (buffer >= 0)
         second_busy[buffer] = arrives - levels[1].latency;
     return arrives;
@@ -265,7 +269,7 @@ static int fetch_ahead(uint64_t address, int into_first, int64_t now)
             return 0;
         int64_t arrives = from_below(tag, now, 1);
         first_busy[buffer] = arrives;
-        insert(0, tag, arrives)->prefetched = 1;
+        insert(0, tag, now, arrives)->prefetched = 1;
     } else {
         tag = physical(address);
         if (level_count < 2 || look_up(&levels[1], tag))
@@ -329,6 +333,18 @@ static void prefetch_streams(uint64_t address, int64_t now)
     s->second_done = run_ahead(s, s->second_done, ahead_second, 0, now);
 }
 
+/* Write past the caches: stores to one line are gathered, so it goes out once; when memory has taken it. */
+static int64_t write_past(uint64_t tag, int64_t now)
+{
+    for (int i = 0; i < GATHERED; i++)
+        if (gathered[i].tag == tag)
+            return gathered[i].ready;
+    memory_free = (memory_free > now ? memory_free : now) + write_back;
+    gathered_next = (gathered_next + 1) % GATHERED;
+    gathered[gathered_next] = (struct line){.tag = tag, .ready = memory_free};
+    return memory_free;
+}
+
 /* One line; when its data are there. */
 static int64_t access_line(uint64_t address, int64_t now, int store)
 {
@@ -345,14 +361,12 @@ static int64_t access_line(uint64_t address, int64_t now, int store)
     }
     uint64_t tag = physical(address);
     levels[0].misses++;
-    if (store && !write_allocate && (level_count < 2 || !look_up(&levels[1], tag))) {
-        memory_free = (memory_free > now ? memory_free : now) + write_back; /* a full line, written past the caches */
-        return now;
-    }
+    if (store && !write_allocate && (level_count < 2 || !look_up(&levels[1], tag)))
+        return write_past(tag, now);
     int buffer = least(first_busy, first_misses);
     int64_t begin = first_busy[buffer] > now ? first_busy[buffer] : now, arrives = from_below(tag, begin, 1);
     first_busy[buffer] = arrives;
-    insert(0, tag, arrives)->dirty = (uint8_t)store;
+    insert(0, tag, begin, arrives)->dirty = (uint8_t)store;
     prefetch_streams(address, now);
     return arrives;
 }

@@ -20,6 +20,7 @@
 #define RING 64        /* words of 64 cycles of port use that are remembered */
 #define GAP_LONGEST 32 /* cycles; a longer operation is not fitted into a gap */
 #define PREDICTORS 4096
+#define GENERAL_REGISTERS 32 /* the numbers below are integer registers, in every instruction set */
 
 enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };
 
@@ -386,42 +387,54 @@ void timing_load(const struct timing_op *op, uint64_t address, uint32_t bytes)
     loaded(op, when, cycles, cache_load(address, bytes, when));
 }
 
-static int64_t buffer_store(int64_t when)
+/* When the store buffer has room for a store of `when`; in order, everything after it waits as long. */
+static int64_t accept_store(int64_t when)
 {
-    if (stores[oldest_store] > when) {
-        when = stores[oldest_store];
-        if (!out_of_order)
-            last_issue = when;
-    }
-    return when;
+    int64_t accepted = later(when, stores[oldest_store]);
+    if (!out_of_order)
+        last_issue = accepted;
+    return accepted;
 }
 
-static void stored(int64_t when, int64_t wait)
+/*
+ * When a store asks for its line. Out of order that is as soon as its address is known, though its data and its place in
+ * the buffer may come much later: asking then would hold up the miss buffers for loads that are long under way.
+ */
+static int64_t store_begins(const struct timing_op *op, int64_t accepted)
 {
-    stores[oldest_store] = when + wait;
+    int64_t known = dispatched + TICKS;
+    if (!out_of_order)
+        return accepted;
+    for (int s = 0; s < 4; s++)
+        if (op->source[s].first < GENERAL_REGISTERS)
+            known = later(known, ready[op->source[s].first]);
+    return known < accepted ? known : accepted;
+}
+
+static void stored(int64_t accepted, int64_t done)
+{
+    stores[oldest_store] = later(accepted, done);
     oldest_store = oldest_store + 1 == store_buffer ? 0 : oldest_store + 1;
-    finish(when + TICKS);
+    finish(accepted + TICKS);
 }
 
 void timing_store(const struct timing_op *op, uint64_t address, uint32_t bytes)
 {
-    int64_t when = buffer_store(begin(op, cycles_of(op)));
-    stored(when, cache_store(address, bytes, when));
+    int64_t when = begin(op, cycles_of(op)), accepted = accept_store(when), from = store_begins(op, accepted);
+    stored(accepted, from + cache_store(address, bytes, from));
 }
 
 void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n, uint32_t bytes, int store)
 {
     int64_t cycles = cycles_of(op), when = begin(op, cycles), longest = 0;
-    if (store)
-        when = buffer_store(when);
+    int64_t accepted = store ? accept_store(when) : when, from = store ? store_begins(op, accepted) : when;
     for (int i = 0; i < n; i++) {
-        int64_t at = when + cycles * i / n;
-        int64_t wait = (store ? cache_store(addresses[i], bytes, at) : cache_load(addresses[i], bytes, at)) + at - when;
-        if (wait > longest)
-            longest = wait;
+        int64_t at = from + cycles * i / n;
+        int64_t wait = (store ? cache_store(addresses[i], bytes, at) : cache_load(addresses[i], bytes, at)) + at - from;
+        longest = later(longest, wait);
     }
     if (store)
-        stored(when, longest);
+        stored(accepted, from + longest);
     else
         loaded(op, when, cycles, longest);
 }

@@ -1,0 +1,83 @@
+"""A sample stands for its spec: linear work comes out exactly, rows stay where they were, the model agrees."""
+
+import pytest
+
+from harness.baselines import openblas_guest
+from harness.modelled import PUBLISHED, memory_models, modelled_key, time_sample
+from harness.operators.conv2d import Conv2dSpec
+from harness.operators.gemm import GemmSpec
+from harness.sampling import MEASURED_FLOPS, Point, Sample, sample, shrunk
+from harness.target import load_target
+
+LARGE = GemmSpec(m=4096, n=2048, k=4096)
+BATCH = Conv2dSpec(n=64, c=64, h=56, w=56, f=64, r=3, s=3, padding=1)
+
+
+@pytest.mark.parametrize("spec", [LARGE, BATCH, GemmSpec(m=128, n=8192, k=4096)], ids=lambda spec: spec.slug)
+def test_bilinear_work_is_extrapolated_exactly(spec):
+    points = sample(spec, MEASURED_FLOPS)
+
+    def work(one) -> float:
+        sizes = [one.dims()[name] for name in spec.repeating()]
+        return 3.0 + sum(sizes) * 0.25 + (sizes[0] * sizes[-1] * 1e-3 if len(sizes) > 1 else 0.0)
+
+    assert not points.whole
+    assert work(spec) == pytest.approx(points.seconds({point.spec: work(point.spec) for point in points.points}))
+
+
+@pytest.mark.parametrize("spec", [LARGE, BATCH, GemmSpec(m=128, n=8192, k=4096)], ids=lambda spec: spec.slug)
+def test_points_cost_at_most_the_limit(spec):
+    assert MEASURED_FLOPS >= sum(point.spec.flops for point in sample(spec, MEASURED_FLOPS).points)
+
+
+def test_a_small_spec_is_run_whole():
+    spec = GemmSpec(m=512, n=512, k=512)
+
+    assert Sample(points=(Point(spec=spec, weight=1.0),)) == sample(spec, MEASURED_FLOPS)
+
+
+def test_rows_stay_as_far_apart_and_k_as_deep():
+    for point in sample(LARGE, MEASURED_FLOPS).points:
+        assert (4096, 2048, 2048, 4096) == (point.spec.row_a, point.spec.row_b, point.spec.row_c, point.spec.k)
+
+
+def test_a_shrunk_spec_is_within_the_limit():
+    small = shrunk(LARGE, 1e9)
+
+    assert (small.k, True) == (LARGE.k, small.flops <= 1e9)
+
+
+def test_memory_models_differ_in_the_memory_only():
+    target = load_target("c908")
+    models = memory_models(target)
+
+    assert {PUBLISHED, "no L1 prefetch", "blocking vector-load misses"} == set(models)
+    assert {target.timing_classes == model.timing_classes for model in models.values()} == {True}
+
+
+def test_a_sample_is_near_the_whole(bench):
+    target, spec = load_target("c908"), GemmSpec(m=768, n=768, k=96)
+    if reason := openblas_guest.BASELINE.unavailable(spec, target):
+        pytest.skip(reason)
+    item = openblas_guest.BASELINE.build(bench.toolchain, target, spec)
+    whole, points = Sample(points=(Point(spec=spec, weight=1.0),)), sample(spec, 0.6 * spec.flops)
+    with bench.worker(target) as worker:
+        (_, whole_s, _), (_, sampled_s, _) = (time_sample(worker, item, chosen) for chosen in (whole, points))
+
+    assert not points.whole
+    assert sampled_s == pytest.approx(whole_s, rel=0.05)
+
+
+def test_a_key_names_model_code_and_shape(bench):
+    target, spec = load_target("c908"), GemmSpec(m=64, n=64, k=64)
+    if reason := openblas_guest.BASELINE.unavailable(spec, target):
+        pytest.skip(reason)
+    item = openblas_guest.BASELINE.build(bench.toolchain, target, spec)
+    slow = memory_models(target)["no L1 prefetch"]
+    keys = {
+        modelled_key(target, item, sample(spec, 1e9)),
+        modelled_key(slow, item, sample(spec, 1e9)),
+        modelled_key(target, item, sample(GemmSpec(m=64, n=64, k=65), 1e9)),
+    }
+
+    assert 3 == len(keys)
