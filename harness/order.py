@@ -105,7 +105,7 @@ def find_blocks(text: str, isa: Isa) -> dict[str, Block]:
 @lru_cache(maxsize=256)
 def _parse(text: str, isa: Isa) -> tuple[Block, ...]:
     blocks: dict[str, Block] = {}
-    name, line, start = "", 0, 0
+    name, line, start, isa = "", 0, 0, isa.within(text)
     for mark in _MARK.finditer(text):
         here = text.count("\n", 0, mark.start()) + 1
         word, rest = mark.groups()

@@ -74,6 +74,9 @@ class Isa(Protocol):
 
     name: str
 
+    def within(self, text: str) -> "Isa":
+        """Return the module as it reads lines of this whole text, where a line's meaning depends on others."""
+
     def parse(self, line: str) -> Instruction | None:
         """
         Read one line; None for a blank or a comment.

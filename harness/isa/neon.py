@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from harness.isa import Address, Instruction, Memory
+from harness.isa.lines import instruction_text, split_operands
 
 FLAGS = frozenset({"flags"})
 
@@ -78,20 +79,18 @@ class Neon:
 
     name = "neon"
 
+    def within(self, text: str) -> "Neon":
+        """Return itself: a line says all."""
+        return self
+
     @staticmethod
     @lru_cache(maxsize=65536)
     def parse(line: str) -> Instruction | None:
         """Read one line of A64 assembly."""
-        text = " ".join(_COMMENT.sub(" ", line).split())
+        text = instruction_text(line, _COMMENT)
         if not text:
             return None
-        if ";" in text:
-            raise ValueError("more than one instruction")
-        if text.startswith("."):
-            raise ValueError("a label" if text.split()[0].endswith(":") else f"the directive `{text.split()[0]}`")
         mnemonic, _, rest = text.lower().partition(" ")
-        if re.match(r"[\w.$]+ ?:", text):
-            raise ValueError("a label")
         if CONTROL.fullmatch(mnemonic):
             raise ValueError(f"the branch `{mnemonic}`")
         if mnemonic in CALLS:
@@ -138,16 +137,11 @@ def _list(text: str) -> list[_Operand] | None:
     return operands if all(operand is not None for operand in operands) else None
 
 
-def _split(text: str) -> list[str]:
-    """Split at commas outside brackets and braces."""
-    return [part.strip() for part in re.split(r",(?![^\[{]*[\]}])", text)] if text else []
-
-
 def _compute(text: str, mnemonic: str, rest: str) -> Instruction | None:
     """Read an instruction that touches no memory."""
     if mnemonic == "nop":
         return Instruction(text=text, mnemonic=mnemonic)
-    parts = _split(rest)
+    parts = split_operands(rest)
     tables = [_list(part) if part.startswith("{") else [_operand(part)] for part in parts]
     if not parts or any(table is None or None in table for table in tables):
         return None
@@ -193,7 +187,7 @@ def _registers(mnemonic: str, parts: list[str]) -> tuple[list[_Operand], int, bo
 
 def _access(text: str, mnemonic: str, rest: str) -> Instruction | None:
     """Read a load, store or prefetch."""
-    parts = _split(rest)
+    parts = split_operands(rest)
     place = next((at for at, part in enumerate(parts) if part.startswith("[")), None)
     moved = _registers(mnemonic, parts)
     if moved is None or place is None or place != len(parts) - 1 - (not parts[-1].startswith("[")):

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import prod
 
 from harness.isa import Address, Instruction, Memory
+from harness.isa.lines import instruction_text, split_operands
 from harness.isa.x86_mnemonics import CALLS, CANCELLING, CONTROL, EFFECTS, Effect, Form
 
 _COMMENT = re.compile(r"/\*.*?\*/|#.*|//.*")
@@ -71,26 +72,24 @@ class X86:
 
     name = "x86"
 
+    def within(self, text: str) -> "X86":
+        """Return itself: a line says all."""
+        return self
+
     @staticmethod
     @lru_cache(maxsize=65536)
     def parse(line: str) -> Instruction | None:
         """Read one line of Intel-syntax assembly."""
-        text = " ".join(_COMMENT.sub(" ", line).split())
+        text = instruction_text(line, _COMMENT)
         if not text:
             return None
-        if ";" in text:
-            raise ValueError("more than one instruction")
-        if text.startswith("."):
-            raise ValueError("a label" if text.split()[0].endswith(":") else f"the directive `{text.split()[0]}`")
         lowered = re.sub(r"^\{(?:vex|vex2|vex3|evex)\} ", "", text.lower())
         mnemonic, _, rest = lowered.partition(" ")
-        if re.match(r"[\w.$@]+ ?:(?!:)", lowered):
-            raise ValueError("a label")
         if mnemonic in CONTROL:
             raise ValueError(f"the branch `{mnemonic}`")
         if mnemonic in CALLS:
             raise ValueError(f"the call or return `{mnemonic}`")
-        operands = [_operand(part.strip()) for part in rest.split(",")] if rest else []
+        operands = [_operand(part) for part in split_operands(rest)]
         effect = _effect(mnemonic, operands)
         if effect is None or None in operands or sum(operand.is_memory for operand in operands) > 1:
             return Instruction(text=text, mnemonic=mnemonic, unknown=True)
