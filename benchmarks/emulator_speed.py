@@ -16,6 +16,7 @@ import numpy as np
 
 from generators.generator import Expert
 from harness.build import Builder
+from harness.case import Case
 from harness.kernel import Candidate
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
@@ -66,7 +67,8 @@ def main() -> None:
     with Store.open(default_store()) as store:
         bench = Workbench(store)
         for target in map(bench.target, chosen.targets):
-            library = bench.baselines(target)["openblas"].build(bench.toolchain, target, spec)
+            case = Case(target=target.name, spec=spec)
+            library = bench.baselines(target)["openblas"].build(bench.toolchain, target, case)
             for name, item in (("openblas", library), ("first guess", first_guess(bench, target, spec))):
                 with bench.worker(target) as worker, Arena(spec, Placement.ALIGNED) as arena:
                     arena.fill(real_operands(spec, np.random.default_rng(0)))

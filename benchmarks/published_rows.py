@@ -14,6 +14,7 @@ from math import inf
 from pathlib import Path
 
 from harness.baselines import Baseline
+from harness.case import Case
 from harness.modelled import time_sample, verify_library
 from harness.operators.gemm import GemmSpec
 from harness.sampling import MEASURED_FLOPS, sample
@@ -27,7 +28,7 @@ LINE = "{:24}{:>11}{:>11}{:>9}"
 
 def predict(bench: Workbench, target: Target, baseline: Baseline, spec: GemmSpec, limit_flops: float) -> tuple[float, str]:
     """Return the modelled GFLOP/s of a baseline, and the library's version and core; raise `ValueError` if it is wrong."""
-    item = baseline.build(bench.toolchain, target, spec)
+    item = baseline.build(bench.toolchain, target, Case(target=target.name, spec=spec))
     with bench.worker(target) as worker:
         verdict = verify_library(worker, item, GemmSpec(m=65, n=70, k=130))
         if verdict.ok:

@@ -9,6 +9,7 @@ How wrong sampling is: shapes run whole and sampled under the same model, the li
 import argparse
 
 from benchmarks.emulator_speed import first_guess
+from harness.case import Case
 from harness.modelled import time_sample
 from harness.operators.gemm import GemmSpec
 from harness.sampling import Point, Sample, sample
@@ -33,7 +34,8 @@ def main() -> None:
             m, n, k = (int(size) for size in shape.split("x"))
             spec = GemmSpec(m=m, n=n, k=k)
             whole, points = Sample(points=(Point(spec=spec, weight=1.0),)), sample(spec, chosen.share * spec.flops)
-            library = bench.baselines(target)["openblas"].build(bench.toolchain, target, spec)
+            case = Case(target=target.name, spec=spec)
+            library = bench.baselines(target)["openblas"].build(bench.toolchain, target, case)
             for name, item in (("openblas", library), ("first guess", first_guess(bench, target, spec))):
                 with bench.worker(target) as worker:
                     (_, whole_s, _), (_, sampled_s, _) = (time_sample(worker, item, s) for s in (whole, points))

@@ -7,7 +7,7 @@ Text from records is made printable here, once; renderers still escape it for th
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.record import Record
@@ -77,6 +77,10 @@ class Case:
     """Paths of its sketch, script and assembly, relative to the store, by what they are."""
     accounts: dict[str, Any]
     """What a language model's answers cost; empty where nobody was asked."""
+    timed_at: tuple[str, ...] = ()
+    """Under a model, the specs that were run; several where the time is extrapolated."""
+    memory_models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Throughput ours over theirs, by memory model and peer."""
 
     @property
     def ok(self) -> bool:
@@ -177,6 +181,8 @@ def case_of(record: Record) -> Case:
         fingerprints=_mapping(facts, "fingerprints"),
         search=_mapping(facts, "search"),
         texts={clean(name): path for name, path in _mapping(facts, "texts").items() if isinstance(path, str)},
+        timed_at=tuple(clean(str(slug)) for slug in facts.get("timed_at") or ()),
+        memory_models=_ratios(facts.get("memory_models")),
         accounts=_mapping(facts, "accounts"),
     )
 
@@ -266,3 +272,14 @@ def _samples(values: Any) -> tuple[float, ...]:
     if not isinstance(values, list | tuple):
         return ()
     return tuple(v for v in values if isinstance(v, int | float) and math.isfinite(v) and v > 0)
+
+
+def _ratios(models: Any) -> dict[str, dict[str, float]]:
+    """Read ratios by memory model and peer; what is no positive number is left out."""
+    if not isinstance(models, Mapping):
+        return {}
+    tables = {clean(str(model)): ratios for model, ratios in models.items() if isinstance(ratios, Mapping)}
+    return {
+        model: {clean(str(name)): ratio for name in ratios if (ratio := number(ratios, name)) and ratio > 0}
+        for model, ratios in tables.items()
+    }

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.stats import SAME_WITHIN, geometric_mean
 from reports.load import Case, Peer, clean, number
+from reports.model_notes import model_notes
 
 MISSING = "-"
 CLOCKS = {
@@ -182,6 +183,7 @@ def notes(cases: Sequence[Case]) -> list[str]:
         f"residual: largest error in expected rounding errors; over {RESIDUAL_LIMIT} is WRONG",
         *_stale_note(cases),
         *[note for case in cases if (note := account_note(case))],
+        *model_notes(cases),
         *dict.fromkeys(f"model: {clean(case.machine['model'])}" for case in cases if case.machine.get("model")),
         *[f"machine: {line}" for line in dict.fromkeys(machine_line(case.machine) for case in cases) if line],
     ]

@@ -36,6 +36,9 @@ class Toy:
 
     name = "toy"
 
+    def within(self, text: str) -> "Toy":
+        return self
+
     def parse(self, line):
         """Read one line."""
         text = line.partition("#")[0].strip()

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.baselines import openblas_guest
+from harness.case import Case
 from harness.modelled import PUBLISHED, memory_models, modelled_key, time_sample
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
@@ -57,9 +58,9 @@ def test_memory_models_differ_in_the_memory_only():
 
 def test_a_sample_is_near_the_whole(bench):
     target, spec = load_target("c908"), GemmSpec(m=768, n=768, k=96)
-    if reason := openblas_guest.BASELINE.unavailable(spec, target):
+    if reason := openblas_guest.BASELINE.unavailable(Case(target=target.name, spec=spec), target):
         pytest.skip(reason)
-    item = openblas_guest.BASELINE.build(bench.toolchain, target, spec)
+    item = openblas_guest.BASELINE.build(bench.toolchain, target, Case(target=target.name, spec=spec))
     whole, points = Sample(points=(Point(spec=spec, weight=1.0),)), sample(spec, 0.6 * spec.flops)
     with bench.worker(target) as worker:
         (_, whole_s, _), (_, sampled_s, _) = (time_sample(worker, item, chosen) for chosen in (whole, points))
@@ -70,9 +71,9 @@ def test_a_sample_is_near_the_whole(bench):
 
 def test_a_key_names_model_code_and_shape(bench):
     target, spec = load_target("c908"), GemmSpec(m=64, n=64, k=64)
-    if reason := openblas_guest.BASELINE.unavailable(spec, target):
+    if reason := openblas_guest.BASELINE.unavailable(Case(target=target.name, spec=spec), target):
         pytest.skip(reason)
-    item = openblas_guest.BASELINE.build(bench.toolchain, target, spec)
+    item = openblas_guest.BASELINE.build(bench.toolchain, target, Case(target=target.name, spec=spec))
     slow = memory_models(target)["no L1 prefetch"]
     keys = {
         modelled_key(target, item, sample(spec, 1e9)),
