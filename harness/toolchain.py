@@ -28,6 +28,7 @@ from harness.store import Store
 NATIVE = Path(__file__).parent / "native"
 EMULATORS = Path(__file__).parent / "emulators"
 HEADER = "opw.h"
+FREESTANDING = "freestanding.c"
 LIMITS = Limits(cpu_s=60, wall_s=120.0, memory_mb=8192, output_bytes=1 << 20, file_mb=64)
 WORKER_SOURCES = ("worker.c", "words.c", "child.c", "pool.c", "guard.c", "factors.c")
 KERNELS_A_FILE = 256
@@ -83,7 +84,7 @@ class Toolchain:
         """
         if not trusted and (refused := screen_c(source)) is not None:
             return refused
-        key = digest("c", self.name, source, names, machine.to_json(), may_import, (NATIVE / HEADER).read_text())
+        key = digest("c", self.name, source, names, machine.to_json(), may_import, *self._contract_texts())
         if (built := self.store.artefact(key)) is not None:
             return built
         with tempfile.TemporaryDirectory(prefix="opwright-c-") as place:
@@ -91,12 +92,21 @@ class Toolchain:
             (home / "source.c").write_text(source)
             (home / "opw_names.h").write_text(names)
             (home / HEADER).write_text((NATIVE / HEADER).read_text())
+            (home / FREESTANDING).write_text((NATIVE / FREESTANDING).read_text())
             compile_it = [self._zig, "clang", f"--target={machine.triple}", *machine.c_flags, "-O3", "-std=c11"]
             compile_it += ["-ffreestanding", "-fno-builtin", "-fPIC", "-fvisibility=default", "-nostdinc", "-isystem"]
-            compile_it += [self._root / "lib" / "include", "-I", home, "-c", home / "source.c", "-o", home / "source.o"]
-            link_it = self._link([home / "source.o"], home / "out.so", may_import)
-            refused = self._run([compile_it, link_it], home, trusted)
+            compile_it += [self._root / "lib" / "include", "-I", home, "-c"]
+            steps = [[*compile_it, home / "source.c", "-o", home / "source.o"]]
+            objects = [home / "source.o"]
+            if not may_import:  # else the library that is imported from has them
+                steps.append([*compile_it, home / FREESTANDING, "-o", home / "freestanding.o"])
+                objects.append(home / "freestanding.o")
+            refused = self._run([*steps, self._link(objects, home / "out.so", may_import)], home, trusted)
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", key=key)
+
+    @staticmethod
+    def _contract_texts() -> list[str]:
+        return [(NATIVE / name).read_text() for name in (HEADER, FREESTANDING)]
 
     def link_archives(self, archives: Sequence[Path]) -> Path:
         """Return one shared object of whole static libraries, a peer's; what they do not define is left to the loader."""
