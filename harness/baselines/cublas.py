@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.case import Case
 from harness.cuda.build import CudaObject
 from harness.cuda.compiler import library_candidates
 from harness.dtype import DType
 from harness.errors import ToolchainError
-from harness.operator import OperatorSpec
 from harness.target import Target
 from harness.toolchain import Toolchain
 
@@ -29,25 +29,26 @@ class CuBlas:
     name = "cublas"
     runners = ("cuda",)
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return what is missing: the library, an operator, a dtype."""
-        return missing("cublas", "libcublas", spec)
+    def offers(self, case: Case) -> bool:
+        """GEMM in the dtypes of `SERVED`, results in the same."""
+        spec = case.spec
+        return spec.operator == "gemm" and spec.dtype in SERVED and spec.out_dtype is spec.dtype
 
-    def environment(self, target: Target) -> Mapping[str, str]:
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return that the library is missing, if it is."""
+        return missing("cublas", "libcublas")
+
+    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """Return nothing: defaults are the point."""
         return {}
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> CudaObject:
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
         """Return the peer."""
         return CudaObject(name=self.name, peer=__name__)
 
 
-def missing(name: str, stem: str, spec: OperatorSpec) -> str | None:
-    """Return why a GEMM library cannot serve a spec, cause and remedy."""
-    if spec.operator != "gemm":
-        return f"{name}: it has no {spec.operator}"
-    if spec.dtype not in SERVED or spec.out_dtype is not spec.dtype:
-        return f"{name}: no adapter for {spec.dtype} to {spec.out_dtype}"
+def missing(name: str, stem: str) -> str | None:
+    """Return why a library cannot be had, cause and remedy."""
     if not candidates(stem):
         return f"{name}: {stem}.so is not installed; run pip install nvidia-cublas, or install the CUDA toolkit"
     return None

@@ -6,8 +6,8 @@ from math import inf
 from typing import Any
 
 from harness.baselines.cublas import COMPUTE_32F, DATA_TYPES, WORKSPACE_BYTES, CuBlas, load, missing, require
+from harness.case import Case
 from harness.cuda.build import CudaObject
-from harness.operator import OperatorSpec
 from harness.target import Target
 from harness.toolchain import Toolchain
 
@@ -36,11 +36,11 @@ class CuBlasLt(CuBlas):
 
     name = "cublaslt"
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return what is missing: the library, an operator, a dtype."""
-        return missing("cublaslt", "libcublasLt", spec)
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return that the library is missing, if it is."""
+        return missing("cublaslt", "libcublasLt")
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> CudaObject:
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
         """Return the peer."""
         return CudaObject(name=self.name, peer=__name__)
 
