@@ -4,7 +4,7 @@ Measure: interleaved rounds of short slices, so that drift of the clock hits eve
 Where cores are shared with others (two threads of one core, another virtual machine), a watch - a loop that fills the
 core's issue slots - is timed between any two slices: it runs at half its pace while somebody else is on the core.
 
-Every round gives each contender one slice of about 10 ms of CPU time in rotated order; a slice counts as the median of
+Every round gives each contender one slice of about 10 ms of CPU time in an order of its own; a slice counts as the median of
 its clean samples. Ratios are medians of per-round ratios (`harness.stats.paired_ratio`), never of separate runs.
 """
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from random import Random
 from statistics import median
 
 from harness.errors import RunnerError
@@ -122,8 +123,7 @@ def interleave(
     names = list(sessions)
     taken: dict[str, list[tuple[Timing, float]]] = {name: [] for name in names}
     for turn in range(rounds):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
+        for name in Random(turn).sample(names, len(names)):  # nobody always follows the same other, on its warm caches
             session = sessions[name]
             if not session.verdict.ok:
                 continue
