@@ -80,7 +80,12 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
-    with bench.worker(bench.target(tuned.case.target), threads=tuned.case.threads) as worker:
+    target = bench.target(tuned.case.target)
+    with bench.worker(target, threads=tuned.case.threads) as worker:
+        if target.runner == "cuda":
+            from harness.cuda.evaluate import verify_on_gpu
+
+            return verify_on_gpu(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
         spec = shrunk(tuned.case.spec, VERIFIED_FLOPS) if worker.repeatable else tuned.case.spec
         return verify(worker, tuned.item, spec, dict(tuned.candidate.values), FRESH_SEED)
 
@@ -156,6 +161,11 @@ def _timed(
     reference: Record | None,
 ) -> Record:
     spec, target = tuned.case.spec, bench.target(tuned.case.target)
+    if target.runner == "cuda":
+        from harness.cuda.compare import compare_on_gpu
+
+        with bench.worker(target) as worker:
+            return compare_on_gpu(worker, tuned.item, target, spec, baselines, record)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
         environment.update(baseline.environment(tuned.case, target))

@@ -39,7 +39,7 @@ def _kept(store: Store, text: str, suffix: str) -> str:
 
 def keep_object(store: Store, item: NativeObject) -> dict[str, Any]:
     """Return what `kept_object` needs to load an object that was built into the store; empty for any other."""
-    if not all(path.is_relative_to(store.path) for path in item.libraries):
+    if not isinstance(item, NativeObject) or not all(path.is_relative_to(store.path) for path in item.libraries):
         return {}
     return {
         "libraries": [str(path.relative_to(store.path)) for path in item.libraries],

@@ -220,22 +220,32 @@ class Tuner:
             item = self._repertoire.build([candidate])[0]
             if isinstance(item, Verdict):
                 continue
-            with self._bench.worker(self._target, threads=self._case.threads) as worker:
-                spec = shrunk(self._case.spec, VERIFIED_FLOPS) if worker.repeatable else self._case.spec
-                checked = verify(worker, item, spec, dict(candidate.values), self._seed + 1)
+            checked = self._checked(item, candidate)
             if checked.verdict.ok:
                 return self._win(candidate, item, checked)
             self._bench.store.add(self._record("winner-refused", candidate, checked.verdict, ()))
         raise HarnessError(f"{self._case.slug}: every candidate failed the final verification; see python -m reports")
 
-    def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
-        samples = [self._costs[candidate]] if self._bench.clock(self._target, self._case.threads) == "model" else []
-        for shift in () if samples else PLACEMENTS:
+    def _checked(self, item: NativeObject, candidate: Candidate) -> Verification:
+        """Verify in a fresh process, on data that the search never saw."""
+        with self._bench.worker(self._target, threads=self._case.threads) as worker:
+            spec = shrunk(self._case.spec, VERIFIED_FLOPS) if worker.repeatable else self._case.spec
+            return verify(worker, item, spec, dict(candidate.values), self._seed + 1)
+
+    def _fresh_samples(self, item: NativeObject, candidate: Candidate) -> tuple[float, ...]:
+        """Measure in fresh processes, with operands at several places; a model's answer is known."""
+        if self._bench.clock(self._target, self._case.threads) == "model":
+            return (self._costs[candidate],)
+        samples: list[float] = []
+        for shift in PLACEMENTS:
             with self._bench.worker(self._target, threads=self._case.threads) as worker, Arena(self._case.spec, Placement.ALIGNED, shift) as arena:
                 arena.fill(exact_operands(self._case.spec, np.random.default_rng(self._seed + 2)))
                 with worker.open(item, arena) as session:
                     timing = session.time(timeout_s=timeout_s(self._case.spec), samples=20, budget_s=EVALUATION_S)
                 samples += timing.taken_s if timing else ()
+        return tuple(samples)
+
+    def _win(self, candidate: Candidate, item: NativeObject, checked: Verification) -> Record:
         facts = {
             "residual": checked.residual,
             "specs_verified": checked.specs,
@@ -247,7 +257,7 @@ class Tuner:
             "machine": self._bench.machine_facts(self._target),
             "accounts": dict(self._author.accounts(self._target, self._case.spec)),
         }
-        record = replace(self._record("winner", candidate, checked.verdict, tuple(samples)), facts=facts)
+        record = replace(self._record("winner", candidate, checked.verdict, self._fresh_samples(item, candidate)), facts=facts)
         self._bench.store.put_tuned(self._identity, record)
         return record
 

@@ -13,8 +13,8 @@ import sys
 
 EMITTER = {
     "isa": "cuda",
-    "sketches": ("gemm_cuda_wgmma", "gemm_cuda_splitk", "gemm_cuda_tf32x3"),
-    "beside": ("cuda_pack", "cuda_simt"),
+    "sketches": ("gemm_cuda_wgmma", "gemm_cuda_splitk", "gemm_cuda_tf32x3", "conv2d_cuda_wgmma", "conv2d_cuda_tf32x3"),
+    "beside": ("cuda_pack", "cuda_simt", "cuda_conv"),
 }
 
 PRELUDE = r"""
@@ -73,7 +73,7 @@ extern "C" __global__ __launch_bounds__(128 * (CONSUMERS + 1), 1) CLUSTERED
 void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
           const __grid_constant__ TensorMap map_a_low, const __grid_constant__ TensorMap map_b_low,
           const __grid_constant__ TensorMap map_c, element *c, int rows, int columns, int ldc,
-          int tiles_m, int tiles_n, int steps, int group, int along_n, float alpha, float beta, int by_copy) {
+          int tiles_m, int tiles_n, int steps, int group, int along_n, float alpha, float beta, int by_copy, int skew EXTRA) {
   extern __shared__ unsigned char raw[];
   constexpr int MI = PINGPONG ? BM / 64 : BM / 64 / CONSUMERS, CLUSTER = CM * CN;
   constexpr int SA = A_ALONG_K ? BM * 128 : (BM + ROW - 1) / ROW * ROW * 128, SB = B_ALONG_K ? BN * 128 : (BN + ROW - 1) / ROW * ROW * 128;
@@ -100,16 +100,14 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
       for (int t = first; t < tiles; t += clusters) {
         int m, n; tile_of(t, tiles_m, tiles_n, group, along_n, m, n);
         m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
+        PLACE
         for (int step = 0; step < steps; step++) {
           const u32 bar = full + 8 * stage, at = base + stage * STAGE;
           await(empty + 8 * stage, parity);
           expect_bytes(bar, STAGE);
-          load_operand<BM, CN, A_ALONG_K>(at, &map_a, bar, step * ROW, m, part_n, ranks_a);
-          load_operand<BN, CM, B_ALONG_K>(at + SA, &map_b, bar, step * ROW, n, part_m, ranks_b);
-          if (PARTS == 2) {
-            load_operand<BM, CN, A_ALONG_K>(at + SA + SB, &map_a_low, bar, step * ROW, m, part_n, ranks_a);
-            load_operand<BN, CM, B_ALONG_K>(at + 2 * SA + SB, &map_b_low, bar, step * ROW, n, part_m, ranks_b);
-          }
+          LOAD(at, &map_a, &map_b)
+          if (PARTS == 2) { LOAD(at + SA + SB, &map_a_low, &map_b_low) }
+          ADVANCE
           if (++stage == STAGES) { stage = 0; parity ^= 1; }
         }
       }
@@ -118,18 +116,22 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
     if (CONSUMERS > 1) asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(CONSUMERS == 2 ? 232 : 160));
     const int w = group_of_warps - 1, lane = tid & 31, warp = tid >> 5;
     const int own_rows = PINGPONG ? 0 : w * MI;
-    float d[MI][BN / 2];
+    /* a product waits some 130 cycles for the one before into the same sums: small tiles take turns among CHAINS of them */
+    float d[MI * CHAINS][BN / 2];
     int stage = 0; u32 parity = 0;
     const u32 slabs = staging + (w * 4 + warp) * 4096; int slab = 0;
     auto skip = [&](int count) { stage += count; const int wraps = stage / STAGES; stage -= wraps * STAGES; parity ^= wraps & 1; };
     auto release = [&](int which) { if (CLUSTER == 1) { if (tid == 0) arrive(empty + 8 * which); } else if (tid < CLUSTER) arrive_at(empty + 8 * which, tid); };
     if (PINGPONG && w == 1) { skip(steps); asm volatile("bar.arrive 9, 256;" ::: "memory"); } /* barrier 9: group 0 may multiply, 10: group 1 */
+    /* two that cooperate: one some steps behind, so that it multiplies while the other stores */
+    if (!PINGPONG && CONSUMERS == 2 && skew > 0 && w == 1) asm volatile("bar.sync 9, 256;" ::: "memory");
     for (int t = first + (PINGPONG ? w * clusters : 0); t < tiles; t += clusters * (PINGPONG ? 2 : 1)) {
       int m, n; tile_of(t, tiles_m, tiles_n, group, along_n, m, n);
       m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
       int before = -1;
       if (steps == 0)
-        for (int mi = 0; mi < MI; mi++)
+#pragma unroll
+        for (int mi = 0; mi < MI * CHAINS; mi++)
 #pragma unroll
           for (int i = 0; i < BN / 2; i++) d[mi][i] = 0.f;
       if (PINGPONG) asm volatile("bar.sync %0, 256;" :: "r"(9 + w) : "memory");
@@ -145,12 +147,13 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
           for (int kk = 0; kk < 4; kk++)
 #pragma unroll
             for (int mi = 0; mi < MI; mi++)
-              multiply(d[mi], descriptor(a + (own_rows + mi) * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16),
-                       descriptor(b + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : ROW * 128), (step | kk | p) != 0);
+              multiply(d[mi + MI * (kk % CHAINS)], descriptor(a + (own_rows + mi) * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16),
+                       descriptor(b + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : ROW * 128), (step | kk / CHAINS | p) != 0);
         }
         //@end
         commit_multiply();
         wait_multiply<1>();
+        if (!PINGPONG && CONSUMERS == 2 && skew > 0 && w == 0 && t == first && step == skew - 1) asm volatile("bar.arrive 9, 256;" ::: "memory");
         if (before >= 0) release(before);
         before = stage;
         if (++stage == STAGES) { stage = 0; parity ^= 1; }
@@ -159,6 +162,10 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
       wait_multiply<0>();
       if (before >= 0) release(before);
       if (PINGPONG) skip(steps);
+#pragma unroll
+      for (int mi = MI; mi < MI * CHAINS; mi++)
+#pragma unroll
+        for (int i = 0; i < BN / 2; i++) d[mi % MI][i] += d[mi][i];
 #pragma unroll
       for (int mi = 0; mi < MI; mi++) {
         const int row0 = m + (own_rows + mi) * 64 + warp * 16, row = row0 + (lane >> 2);
@@ -241,6 +248,30 @@ DEV void stage_out(u32 at, const float *x, int lane) {
 }
 """
 
+LOAD = r"""
+#define EXTRA
+#define PLACE
+#define ADVANCE
+#define LOAD(at, of_a, of_b) \
+  load_operand<BM, CN, A_ALONG_K>(at, of_a, bar, step * ROW, m, part_n, ranks_a); \
+  load_operand<BN, CM, B_ALONG_K>(at + SA, of_b, bar, step * ROW, n, part_m, ranks_b);
+"""
+
+LOAD_PIXELS = r"""
+/* rows of A are output pixels: the copy engine gathers what a tap sees of them; k runs over taps, then channels */
+DEV void copy_pixels(u32 to, const TensorMap *map, u32 bar, int c, int w, int h, int n, u16 along_w, u16 along_h) { asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2], {%7, %8};" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(w), "r"(h), "r"(n), "h"(along_w), "h"(along_h) : "memory"); }
+DEV void copy_filters(u32 to, const TensorMap *map, u32 bar, int c, int tap, int f) { asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(tap), "r"(f) : "memory"); }
+DEV void copy_filters_to(u32 to, const TensorMap *map, u32 bar, int c, int tap, int f, u16 ranks) { asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(tap), "r"(f), "h"(ranks) : "memory"); }
+#define EXTRA , int oh, int ow, int stride, int padding, int dilation, int across, int channel_blocks
+#define PLACE const int px = m % ow * stride - padding, py = m / ow % oh * stride - padding, image = m / ow / oh; int block = 0, tap_x = 0, tap_y = 0;
+#define LOAD(at, of_a, of_b) { \
+  const int tap = tap_y * across + tap_x; \
+  copy_pixels(at, of_a, bar, block * ROW, px, py, image, tap_x * dilation, tap_y * dilation); \
+  if (CM == 1) copy_filters(at + SA, of_b, bar, block * ROW, tap, n); \
+  else copy_filters_to(at + SA + part_m * (SB / CM), of_b, bar, block * ROW, tap, n + part_m * (BN / CM), ranks_b); }
+#define ADVANCE if (++block == channel_blocks) { block = 0; if (++tap_x == across) { tap_x = 0; tap_y++; } }
+"""
+
 SPLIT_K = r"""
 /* Few rows: D[n, m] = op(B)^T op(A)^T, the wide side on wgmma's m; a cluster shares k, sums through its shared memory. */
 extern "C" __global__ __launch_bounds__(128 * (BM / 64 + 1), 1) CLUSTERED
@@ -261,9 +292,9 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
-  float d[BN / 2];
+  float d[CHAINS][BN / 2];
 #pragma unroll
-  for (int i = 0; i < BN / 2; i++) d[i] = 0.f;
+  for (int i = 0; i < CHAINS * BN / 2; i++) d[i / (BN / 2)][i % (BN / 2)] = 0.f;
   int stage = 0;
   if (w == GROUPS) {
     u32 parity = 1;
@@ -287,7 +318,7 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
       //@block compute
 #pragma unroll
       for (int kk = 0; kk < 4; kk++)
-        multiply(d, descriptor(at + w * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16), descriptor(at + SA + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : 8192), step > begin || kk);
+        multiply(d[kk % CHAINS], descriptor(at + w * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16), descriptor(at + SA + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : 8192), 1);
       //@end
       commit_multiply();
       wait_multiply<1>();
@@ -296,6 +327,8 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
       if (++stage == STAGES) { stage = 0; parity ^= 1; }
     }
     wait_multiply<0>();
+#pragma unroll
+    for (int i = BN / 2; i < CHAINS * BN / 2; i++) d[0][i % (BN / 2)] += d[i / (BN / 2)][i % (BN / 2)];
   }
   __syncthreads(); /* every copy has landed and was read: the stages become the sums */
   if (w < GROUPS) {
@@ -303,8 +336,8 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
 #pragma unroll
     for (int j = 0; j < BN / 8; j++) {
       const int row = j * 8 + (lane & 3) * 2;
-      sums[row * BM + column] = d[j * 4]; sums[(row + 1) * BM + column] = d[j * 4 + 1];
-      sums[row * BM + column + 8] = d[j * 4 + 2]; sums[(row + 1) * BM + column + 8] = d[j * 4 + 3];
+      sums[row * BM + column] = d[0][j * 4]; sums[(row + 1) * BM + column] = d[0][j * 4 + 1];
+      sums[row * BM + column + 8] = d[0][j * 4 + 2]; sums[(row + 1) * BM + column + 8] = d[0][j * 4 + 3];
     }
   }
   if (CM > 1) asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory"); else __syncthreads();
@@ -363,37 +396,38 @@ def constants(**values: int) -> str:
     return "".join(f"constexpr int {name} = {int(value)};\n" for name, value in values.items())
 
 
-def gemm(p: dict, general: bool = False) -> dict:
-    """Print the persistent kernel; only the general one reads C (beta is not 0)."""
+def gemm(p: dict, general: bool = False, pixels: bool = False) -> dict:
+    """Print the persistent kernel; only the general one reads C (beta is not 0); with pixels it convolves."""
     dtype = p["dtype"]
     split3 = dtype == "fp32"
-    along_k_a, along_k_b = split3 or not p["trans_a"], split3 or bool(p["trans_b"])
-    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn")
-    name = "wgmma_" + "_".join([dtype, "nt"[not along_k_a] + "nt"[along_k_b], *(f"{key}{p[key]}" for key in keys)]) + "_general" * general
+    along_k_a, along_k_b = split3 or pixels or not p["trans_a"], split3 or pixels or bool(p["trans_b"])
+    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn", "chains")
+    name = "wgmma_" + "_".join([dtype, "nt"[not along_k_a] + "nt"[along_k_b], *(f"{key}{p[key]}" for key in keys)]) + "_general" * general + "_pixels" * pixels
     cluster = p["cm"] * p["cn"]
     header = constants(
         ROW=32 if split3 else 64, PARTS=2 if split3 else 1, A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general,
         **{key.upper(): p[key] for key in keys},
     )  # fmt: skip
     clustered = f"#define CLUSTERED __cluster_dims__({cluster}, 1, 1)\n" if cluster > 1 else "#define CLUSTERED\n"
+    clustered += LOAD_PIXELS if pixels else LOAD
     text = PRELUDE + header + clustered + element(dtype) + multiply(dtype, p["bn"], along_k_a, along_k_b) + GEMM
-    return {"name": name, "role": "gemm_general" if general else "gemm", "signature": "cuda", "text": text.replace("NAME(", f"{name}(")}
+    return {"name": name, "role": "conv" if pixels else "gemm_general" if general else "gemm", "signature": "cuda", "text": text.replace("NAME(", f"{name}(")}
 
 
 def split_k(p: dict) -> dict:
     """Print the kernel for few rows; here bm is along the columns of C, bn along its rows."""
     dtype = p["dtype"]
     along_k_a, along_k_b = bool(p["trans_b"]), not p["trans_a"]
-    keys = ("bm", "bn", "stages", "split")
+    keys = ("bm", "bn", "stages", "split", "chains")
     name = "splitk_" + "_".join([dtype, "nt"[not along_k_b] + "nt"[along_k_a], *(f"{key}{p[key]}" for key in keys)])
-    values = {"BM": p["bm"], "BN": p["bn"], "STAGES": p["stages"], "CM": p["split"]}
+    values = {"BM": p["bm"], "BN": p["bn"], "STAGES": p["stages"], "CM": p["split"], "CHAINS": p["chains"]}
     header = constants(ROW=64, A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, **values)
     clustered = f"#define CLUSTERED __cluster_dims__({p['split']}, 1, 1)\n" if p["split"] > 1 else "#define CLUSTERED\n"
     text = PRELUDE + header + clustered + element(dtype) + multiply(dtype, p["bn"], along_k_a, along_k_b) + SPLIT_K
     return {"name": name, "role": "split_k", "signature": "cuda", "text": text.replace("NAME(", f"{name}(")}
 
 
-ROLES = {"gemm": gemm, "gemm_general": lambda p: gemm(p, True), "split_k": split_k}
+ROLES = {"gemm": gemm, "gemm_general": lambda p: gemm(p, True), "conv": lambda p: gemm(p, pixels=True), "split_k": split_k}
 
 
 def main() -> None:

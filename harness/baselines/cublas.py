@@ -28,6 +28,8 @@ class CuBlas:
 
     name = "cublas"
     runners = ("cuda",)
+    quick = True
+    """Loads in a moment: tuning may compare answers with it."""
 
     def offers(self, case: Case) -> bool:
         """GEMM in the dtypes of `SERVED`, results in the same."""

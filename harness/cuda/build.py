@@ -30,7 +30,8 @@ class CudaObject:
     plan: LaunchPlan | None = None
     values: Mapping[str, int] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
-    kernels: KernelSet = field(default_factory=dict)
+    printed: Callable[[OperatorSpec], KernelSet | Verdict] | None = None
+    """The script's kernels for a spec: a size may be a constant of the text."""
     compile: Callable[[Sequence[tuple[str, str]]], list[Compiled | Verdict]] | None = None
     peer: str = ""
     """The module (in harness/baselines) whose `DevicePeer` runs in the device process."""
@@ -44,15 +45,18 @@ class CudaObject:
         refusal = resolved.refusal(self.factors)
         return Verdict(outcome=Outcome.SCREENED, reason=refusal) if refusal else resolved
 
-    def compiled(self, roles: Sequence[str]) -> dict[str, Compiled] | Verdict:
-        """Return the compiled kernels of some roles, or the first verdict against one."""
-        texts = [(self.kernels[role].name, self.kernels[role].text) for role in roles]
+    def compiled(self, spec: OperatorSpec, roles: Sequence[str]) -> dict[str, Compiled] | Verdict:
+        """Return the compiled kernels of some roles for a spec, or the first verdict against one."""
+        kernels = self.printed(spec)
+        if isinstance(kernels, Verdict):
+            return kernels
+        texts = [(kernels[role].name, kernels[role].text) for role in roles]
         done = dict(zip(roles, self.compile(texts), strict=True))
         for role, found in done.items():
             if isinstance(found, Verdict):
                 return found
             if refusal := register_refusal(found, self.factors):
-                return Verdict(outcome=Outcome.SCREENED, reason=f"{self.kernels[role].name}: {refusal}")
+                return Verdict(outcome=Outcome.SCREENED, reason=f"{kernels[role].name}: {refusal}")
         return done
 
 
@@ -112,17 +116,23 @@ class CudaBuilder:
         """Return the parameter set the kernel script is given for a candidate."""
         values = dict(candidate.values)
         chosen = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.KERNEL)}
-        return {**self._sketch.parameters, **chosen, "roles": list(self._sketch.roles)}
+        return {**self._fixed(self._spec), **chosen, "roles": list(self._sketch.roles)}
+
+    def _fixed(self, spec: OperatorSpec) -> dict[str, Any]:
+        """Return the sketch's fixed parameters as they are for a spec."""
+        known = {**spec.dims(), "dtype": spec.dtype.value}
+        return {key: known.get(key, value) for key, value in self._sketch.parameters.items()}
 
     def _object(self, candidate: Candidate, kernels: KernelSet | Verdict) -> CudaObject | Verdict:
         if isinstance(kernels, Verdict):
             return kernels
+        parameters = self.parameters(candidate)
         return CudaObject(
             name=candidate.key,
             plan=self._plan,
             values=dict(candidate.values),
             factors=self._target.factors,
-            kernels=kernels,
+            printed=lambda spec: self._script.kernels([{**parameters, **self._fixed(spec)}])[0],
             compile=self._compiler.compile,
         )
 
@@ -138,11 +148,11 @@ class CudaBuilder:
         texts = {
             (kernel.name, kernel.text): None
             for candidate, resolved in wanted.items()
-            for kernel in (made[candidate].kernels[role] for role in resolved.roles)
+            for kernel in (self.texts(candidate)[role] for role in resolved.roles)
         }
         self._compiler.compile(list(texts))
         for candidate, resolved in wanted.items():
-            found = made[candidate].compiled(resolved.roles)
+            found = made[candidate].compiled(self._spec, resolved.roles)
             if isinstance(found, Verdict):
                 made[candidate] = found
 

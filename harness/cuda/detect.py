@@ -1,6 +1,7 @@
 """Which GPU is here: the target `cuda`, probed, and whether a named GPU (`h100`) is the one that is present."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import HarnessError, TargetUnavailable
@@ -13,33 +14,30 @@ PROBED = ("sms", "shared_per_block_bytes", "shared_per_sm_bytes", "registers_per
 def present(name: str, worker: Callable[[Target], Worker]) -> Target:
     """Return the target if its GPU is here; raise `TargetUnavailable` with cause and remedy otherwise."""
     wanted = load_target("h100" if name == "cuda" else name)
+    checked = "h100" if name == "cuda" else name
     try:
         with worker(wanted) as process:
             found = process.hello()["properties"]
     except HarnessError as missing:
-        remedy = f"to compile and check its kernels without one: python -m harness.cuda.check {name}"
+        remedy = f"to compile and check its kernels without one: python -m benchmarks.gpu.check {checked}"
         raise TargetUnavailable(f"{name}: {missing}; {remedy}") from None
     if name == "cuda":
         return probed(found)
-    device = wanted.toolchain["device"]
-    if device.lower() not in str(found["name"]).lower():
-        raise TargetUnavailable(f"{name}: the GPU here is an {found['name']}, not an {device}; pass --target cuda for it")
+    if not _is(wanted, found):
+        here = f"{found['name']} with {found['sms']} multiprocessors"
+        raise TargetUnavailable(f"{name}: the GPU here is an {here}; pass --target cuda for it")
     return wanted
 
 
 def probed(found: Mapping[str, Any]) -> Target:
-    """Return the target of a device: the TOML file that knows it by name, else what its driver says."""
-    for name in target_names():
-        known = load_target(name) if name not in ("host", "cuda") else None
-        if known and known.runner == "cuda" and known.toolchain["device"].lower() in str(found["name"]).lower():
-            return Target.from_mapping({**_mapping(found), "name": "cuda"} | _known(known))
-    return Target.from_mapping(_mapping(found))
+    """Return the target of a device: the TOML file that knows it, else what its driver says."""
+    files = (load_target(name) for name in target_names() if name not in ("host", "cuda"))
+    known = next((target for target in files if target.runner == "cuda" and _is(target, found)), None)
+    return replace(known, name="cuda") if known else Target.from_mapping(_mapping(found))
 
 
-def _known(known: Target) -> dict[str, Any]:
-    """Return what a driver does not say and a file does: peaks and bandwidth."""
-    peaks = {key: {"value": fact.value, "source": fact.source} for key, fact in known.peak_gflops.items()}
-    return {"peak_gflops": peaks}
+def _is(target: Target, found: Mapping[str, Any]) -> bool:
+    return target.toolchain["device"].lower() in str(found["name"]).lower() and target.factors["sms"] == found["sms"]
 
 
 def _mapping(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Problem:
     def __init__(self, device: "Device", request: Mapping[str, Any]) -> None:
         self._device, self.operands, self.sessions = device, request["operands"], 0
         self._fill, self._map = request.get("fill"), None
+        self._rotate_bytes = request.get("rotate_bytes", ROTATE_BYTES)
         if request.get("arena"):
             handle = os.open(request["arena"], os.O_RDWR)
             self._map = mmap.mmap(handle, 0)
@@ -125,11 +126,11 @@ class Problem:
     def rotation(self) -> int:
         """Make buffer sets for timing, each a copy of the first; return how many there are."""
         total = sum(operand["bytes"] for operand in self.operands)
-        wanted = max(1, min(MOST_SETS, ceil(ROTATE_BYTES / max(total, 1))))
+        wanted = max(1, min(MOST_SETS, ceil(self._rotate_bytes / max(total, 1))))
         while len(self.sets) < wanted:
             made = self._buffers("aligned")
             for name, buffer in made.items():
-                driver.check("cuMemcpyDtoD_v2", U64(buffer.pointer), U64(self.sets[0][name].pointer), buffer.bytes)
+                self._device.copy(buffer.pointer, self.sets[0][name].pointer, buffer.bytes)
             self.sets.append(made)
         return len(self.sets)
 
@@ -241,6 +242,10 @@ class Device:
         count, kind = operand["elements"], DTYPES[operand["dtype"]]
         self._help("fill", U64(buffer.pointer), U64(count), ctypes.c_uint(seed), ctypes.c_int(kind), ctypes.c_int(sparse))
 
+    def copy(self, to: int, pointer: int, size: int) -> None:
+        """Copy within the device, in the stream's order (the default stream would race with it)."""
+        driver.check("cuMemcpyDtoDAsync_v2", U64(to), U64(pointer), ctypes.c_size_t(size), self.stream)
+
     def checksum(self, buffer: Buffer) -> int:
         """Return a checksum of a buffer."""
         self.fill_bytes(self._word, 16, 0)
@@ -335,8 +340,7 @@ class Device:
         second.launch(problem.pointers(0))
         kept = Buffer(self, operand["bytes"], "aligned")
         out = problem.sets[0][operand["name"]].pointer
-        driver.synchronize(self.stream)
-        driver.check("cuMemcpyDtoD_v2", U64(kept.pointer), U64(out), operand["bytes"])
+        self.copy(kept.pointer, out, operand["bytes"])
         problem.prepare(0)
         first.poison()
         first.launch(problem.pointers(0))

@@ -127,7 +127,7 @@ class CudaWorker:
         except (TimeoutError, EOFError, OSError, ValueError) as error:
             raise TargetUnavailable(f"the GPU's process does not answer ({error!r}); check nvidia-smi") from None
         if reply["status"] != "ok":
-            raise TargetUnavailable(f"no usable GPU: {reply['where']}; run on a machine with one")
+            raise TargetUnavailable(reply["where"].removeprefix("TargetUnavailable: "))
         return reply
 
     def open(self, item: CudaObject, arena: "Arena | DeviceProblem") -> "CudaSession":
@@ -143,6 +143,8 @@ class DeviceProblem:
     spec: Any
     seed: int = 1
     sparse: int = 0
+    rotate_bytes: int = 256 << 20
+    """Timed calls walk over sets of at least this much together; 1 times them with warm caches."""
     generation: int = 0
 
 
@@ -231,7 +233,7 @@ class CudaSession:
         if item.peer:
             return {"problem": problem, "peer": {"module": item.peer, **peer_facts(self._arena.spec)}}
         resolved = item.resolve(self._arena.spec)
-        compiled = resolved if isinstance(resolved, Verdict) else item.compiled(resolved.roles)
+        compiled = resolved if isinstance(resolved, Verdict) else item.compiled(self._arena.spec, resolved.roles)
         if isinstance(compiled, Verdict):
             self.verdict = compiled
             return {}
@@ -286,7 +288,9 @@ def _problem(arena: "Arena | DeviceProblem") -> dict[str, Any]:
     ]
     if isinstance(arena, DeviceProblem):
         fill = {"seed": arena.seed, "sparse": arena.sparse}
-        return {"key": f"drawn {arena.spec.slug} {fill}", "operands": operands, "placement": "aligned", "fill": fill}
+        key = f"drawn {arena.spec.slug} {fill} {arena.rotate_bytes}"
+        rotate = {"rotate_bytes": arena.rotate_bytes}
+        return {"key": key, "operands": operands, "placement": "aligned", "fill": fill, **rotate}
     for entry, region in zip(operands, arena.regions, strict=True):
         entry["offset"] = region.data_offset
     key = f"arena {arena.serial}"

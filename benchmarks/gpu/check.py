@@ -1,0 +1,102 @@
+"""
+Compile and check the kernels for a GPU without one: `python -m benchmarks.gpu.check h100`.
+
+For every sketch that serves a handful of cases, its start points are compiled and held against the target's own limits:
+registers, spills, shared memory, blocks a multiprocessor; the disassembly is linted. Nothing runs: each line says so.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from generators.generator import Expert
+from harness.cuda.build import CudaBuilder, occupancy
+from harness.cuda.compiler import Compiled, CudaCompiler
+from harness.cuda.sass import disassemble, lint
+from harness.dtype import DType
+from harness.errors import HarnessError
+from harness.kernel import Candidate
+from harness.operator import OperatorSpec
+from harness.operators.conv2d import Conv2dSpec
+from harness.operators.gemm import GemmSpec
+from harness.record import Verdict
+from harness.sandbox import Sandbox
+from harness.store import Store, default_store
+from harness.target import load_target
+
+CASES = (
+    GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F16, trans_b=True),
+    GemmSpec(m=16, n=4096, k=4096, dtype=DType.BF16, trans_b=True),
+    GemmSpec(m=4096, n=4096, k=4096),
+    Conv2dSpec(n=32, c=64, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc", dtype=DType.F16),
+    Conv2dSpec(n=32, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3, layout="nhwc", dtype=DType.F16),
+)
+MULTIPLY = {"gemm": "HGMMA", "conv": "HGMMA", "split_k": "HGMMA", "mma": "HMMA", "skinny": "HMMA", "first": "HMMA", "simt": "FFMA"}
+"""What a role must multiply with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One compiled kernel: what it takes, and what is wrong with it."""
+
+    sketch: str
+    role: str
+    compiled: Compiled
+    blocks_per_sm: int
+    wrong: tuple[str, ...]
+
+
+def check(gpu: str, store: Store, cases: tuple[OperatorSpec, ...] = CASES, most: int = 99) -> Iterator[Checked | Verdict]:
+    """Compile up to ``most`` start points of each sketch; yield every kernel once, or a verdict that there is none."""
+    target, author, seen = load_target(gpu), Expert(), set()
+    for spec in cases:
+        try:
+            sketches = author.sketches(target, spec)
+        except HarnessError:  # no kernels for this case on this GPU
+            continue
+        for sketch in sketches:
+            script = author.kernel_script(target, sketch)
+            builder = CudaBuilder(target, sketch, script, store, Sandbox(), spec, trusted=True)
+            points = list(author.start_points(target, spec, sketch))[:most]
+            for item in builder.build([Candidate.of(sketch.name, {**sketch.start, **point}) for point in points]):
+                if isinstance(item, Verdict):
+                    yield item
+                    continue
+                resolved = item.resolve(spec)
+                compiled = item.compiled(spec, resolved.roles)
+                if isinstance(compiled, Verdict):
+                    yield compiled
+                    continue
+                for launch in resolved.launches:
+                    found = compiled[launch.kernel]
+                    if found.path not in seen:
+                        seen.add(found.path)
+                        blocks = occupancy(launch.block, launch.shared_bytes, found, target.factors)
+                        wrong = lint(disassemble(Path(found.path)), MULTIPLY.get(launch.kernel, ""))
+                        yield Checked(
+                            sketch=sketch.name, role=launch.kernel, compiled=found, blocks_per_sm=blocks, wrong=tuple(wrong)
+                        )
+
+
+def main() -> int:
+    """Print a line a kernel; 1 where something is wrong."""
+    gpu, bad = sys.argv[1] if len(sys.argv) > 1 else "h100", 0
+    with Store.open(default_store()) as store:
+        print(f"{CudaCompiler(store, load_target(gpu).toolchain['arch']).name}: compiled, not run")
+        for found in check(gpu, store):
+            if isinstance(found, Verdict):
+                print(found)
+                bad += 1
+                continue
+            one = found.compiled
+            bad += bool(found.wrong or not found.blocks_per_sm)
+            print(
+                f"{one.name:88} {one.registers:3} registers {one.spill_bytes:3} spilled {found.blocks_per_sm:2} blocks/SM"
+                f" {'; '.join(found.wrong) or 'ok'}"
+            )
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

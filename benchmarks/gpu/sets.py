@@ -1,0 +1,64 @@
+"""What is measured: sets of cases by name, each with the goal it is held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import layers
+from harness.dtype import DType
+from harness.operator import OperatorSpec
+from harness.operators.conv2d import Conv2dSpec
+from harness.operators.gemm import GemmSpec
+
+PAPER = ((2048,) * 3, (4096,) * 3, (8192,) * 3, (16384,) * 3, (16384, 1280, 8192), (16384, 8192, 1024), (16384, 7168, 8192), (16384, 8192, 3584))
+"""m, n, k of the paper's table for GPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set:
+    """Cases that share a goal; ``sketches`` restricts what may serve them."""
+
+    name: str
+    goal: str
+    specs: tuple[OperatorSpec, ...]
+    sketches: tuple[str, ...] = ()
+
+
+def gemms(sizes: Sequence[tuple[int, int, int]], dtype: DType) -> tuple[GemmSpec, ...]:
+    """Return products with B stored n x k, as weights are, and as tensor cores read it best: what facts were measured on."""
+    return tuple(GemmSpec(m=m, n=n, k=k, dtype=dtype, trans_b=True) for m, n, k in sizes)
+
+
+def convs(network: Sequence[layers.Layer], batch: int, dtype: DType) -> tuple[Conv2dSpec, ...]:
+    """Return a network's layers, NHWC, same padding."""
+    fields = [
+        {"n": batch, "c": c, "h": hw, "w": hw, "f": f, "r": rs, "s": rs, "stride": stride, "padding": rs // 2}
+        for c, hw, f, rs, stride in network
+    ]
+    return tuple(Conv2dSpec(**one, layout="nhwc", dtype=dtype) for one in fields)
+
+
+def all_sets() -> dict[str, Set]:
+    """Return every set by name, in the order they are measured."""
+    decode = [(m, n, k) for n, k in ((4096, 4096), (11008, 4096)) for m in (1, 8, 16, 32, 64)]
+    sets = [
+        Set(name="paper-fp16", goal="1.00 geomean, none under 0.97", specs=gemms(PAPER, DType.F16)),
+        Set(name="paper-bf16", goal="1.00 geomean, none under 0.97", specs=gemms(PAPER, DType.BF16)),
+        Set(name="decode", goal="1.2 geomean", specs=gemms(decode, DType.F16)),
+        Set(name="ragged", goal="1.0", specs=gemms([(128, 4096, 4096), (1000,) * 3, (1536,) * 3], DType.F16)),
+        Set(name="odd", goal="3.5", specs=gemms([(8191,) * 3, (4095, 4097, 4099)], DType.F16)),
+        Set(name="fp32", goal="1.35, error not above cuBLAS", specs=gemms(PAPER, DType.F32), sketches=("gemm_cuda_tf32x3",)),
+        Set(
+            name="fp32-cores",
+            goal="1.0",
+            specs=gemms([(2048,) * 3, (4096,) * 3], DType.F32),
+            sketches=("gemm_cuda_simt",),
+        ),
+    ]
+    first = [layers.RESNET50[0], layers.VGG16[0], layers.UNET[0]]
+    for batch, goal in ((1, "1.3 geomean"), (32, "1.06 geomean"), (128, "1.03 geomean")):
+        networks = [*layers.RESNET50[1:], *layers.VGG16[1:], *(layers.UNET[1:] if batch < 128 else ())]
+        specs = tuple(dict.fromkeys(convs(networks, batch, DType.F16)))
+        sets.append(Set(name=f"conv-fp16-{batch}", goal=goal, specs=specs))
+        sets.append(Set(name=f"conv-first-{batch}", goal="2.0", specs=convs(first, batch, DType.F16)))
+    sets.append(Set(name="conv-fp32-32", goal="1.5 geomean", specs=convs(layers.RESNET50[1:], 32, DType.F32)))
+    return {one.name: one for one in sets}

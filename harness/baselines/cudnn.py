@@ -1,0 +1,91 @@
+"""cuDNN at its best, as PyTorch calls it: channels last, benchmark mode, which times the engines and keeps the fastest."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from harness.cuda.build import CudaObject
+from harness.dtype import DType
+from harness.operator import OperatorSpec
+from harness.target import Target
+from harness.toolchain import Toolchain
+
+SERVED = (DType.F32, DType.F16, DType.BF16)
+TYPES = {"fp32": "<f4", "fp16": "<f2", "bf16": "<i2"}
+
+
+class CuDnn:
+    """The library that comes with PyTorch."""
+
+    name = "cudnn"
+    runners = ("cuda",)
+
+    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
+        """Return what is missing: PyTorch, an operator, a dtype, a layout."""
+        if spec.operator != "conv2d":
+            return f"cudnn: it has no {spec.operator}"
+        if spec.dtype not in SERVED or not spec.dims()["nhwc"]:
+            return f"cudnn: no adapter for {spec.dtype} in this layout; ask for nhwc"
+        if importlib.util.find_spec("torch") is None:
+            return "cudnn: PyTorch is not installed; run pip install torch"
+        return None
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        """Return nothing: defaults are the point."""
+        return {}
+
+    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> CudaObject:
+        """Return the peer."""
+        return CudaObject(name=self.name, peer=__name__)
+
+
+class _Memory:
+    """Device memory as PyTorch takes it in."""
+
+    def __init__(self, pointer: int, shape: tuple[int, ...], typestr: str) -> None:
+        self.__cuda_array_interface__ = {"data": (pointer, False), "shape": shape, "typestr": typestr, "version": 3}
+
+
+class DevicePeer:
+    """One convolution in the device process; fp32 without tf32, as ours is fp32."""
+
+    workspace_bytes = 0
+
+    def __init__(self, device: Any, facts: Mapping[str, Any]) -> None:
+        import torch
+
+        self._torch, self._dims, self._dtype = torch, facts["dims"], facts["dtype"]
+        self._stream = torch.cuda.ExternalStream(device.stream.value)
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = False
+        self.describe = f"version={torch.backends.cudnn.version()}"
+
+    def poison(self) -> None:
+        """Leave the library's workspace alone."""
+
+    def harm(self) -> str:
+        """Return nothing: its workspace is PyTorch's."""
+        return ""
+
+    def launch(self, operands: Mapping[str, int]) -> None:
+        """Convolve into Y."""
+        d = self._dims
+        x = self._tensor(operands["X"], (d["n"], d["h"], d["w"], d["c"]))
+        w = self._tensor(operands["W"], (d["f"], d["r"], d["s"], d["c"] // d.get("groups", 1)))
+        y = self._tensor(operands["Y"], (d["n"], d["oh"], d["ow"], d["f"]))
+        pairs = [[d[name]] * 2 for name in ("padding", "stride", "dilation")]
+        with self._torch.cuda.stream(self._stream):
+            self._torch.ops.aten.cudnn_convolution.out(x, w, *pairs, d.get("groups", 1), True, False, False, out=y)
+
+    def close(self) -> None:
+        """Free what PyTorch holds."""
+        self._torch.cuda.empty_cache()
+
+    def _tensor(self, pointer: int, shape: tuple[int, ...]) -> Any:
+        made = self._torch.as_tensor(_Memory(pointer, shape, TYPES[self._dtype]), device="cuda")
+        if self._dtype == "bf16":
+            made = made.view(self._torch.bfloat16)
+        return made.permute(0, 3, 1, 2)
+
+
+BASELINE = CuDnn()

@@ -1,0 +1,132 @@
+"""What can be said of GPU kernels without a GPU: they compile, fit, multiply with what they should; shipped winners hold."""
+
+import importlib.util
+import json
+
+import pytest
+
+from benchmarks.gpu.check import check
+from generators.generator import Expert
+from harness.cuda.build import occupancy
+from harness.cuda.compiler import Compiled, CudaCompiler, usage
+from harness.cuda.detect import present
+from harness.cuda.plan import LaunchPlan, case_names
+from harness.cuda.sass import Listing, lint, listing
+from harness.dtype import DType
+from harness.errors import TargetUnavailable
+from harness.operators import spec_from_json
+from harness.operators.gemm import GemmSpec
+from harness.record import Outcome, Record, Verdict
+from harness.runners.cuda import CudaWorker
+from harness.store import Store
+from harness.target import load_target
+from harness.tuned import FOLDER, shipped
+
+needs_nvrtc = pytest.mark.skipif(
+    importlib.util.find_spec("nvidia") is None, reason="NVRTC is not installed; pip install -e .[gpu]"
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "store") as opened:
+        yield opened
+
+
+@needs_nvrtc
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("gpu", "spec", "wanted"),
+    [
+        ("h100", GemmSpec(m=1000, n=1000, k=1000, dtype=DType.F16, trans_b=True), {"gemm", "split_k"}),
+        ("a100", GemmSpec(m=4096, n=4096, k=4096, dtype=DType.BF16), {"mma"}),
+        ("rtx4060", GemmSpec(m=8, n=4096, k=4096, dtype=DType.F16, trans_b=True), {"skinny", "mma"}),
+    ],
+    ids=["h100", "a100", "rtx4060"],
+)
+def test_kernels_compile_fit_and_use_the_tensor_cores(store, gpu, spec, wanted):
+    found = list(check(gpu, store, (spec,), most=1))
+    assert [] == [str(one) for one in found if isinstance(one, Verdict)]
+    assert wanted == {one.role for one in found}
+    assert [] == [(one.compiled.name, one.wrong) for one in found if one.wrong]
+    assert all(one.blocks_per_sm >= 1 and one.compiled.spill_bytes == 0 for one in found)
+
+
+@needs_nvrtc
+def test_a_compiler_error_is_a_verdict_with_its_line(store):
+    (verdict,) = CudaCompiler(store, "sm_80").compile([("broken", 'extern "C" __global__ void broken() { int x = y; }')])
+    assert Outcome.COMPILE is verdict.outcome
+    assert "y" in verdict.reason and "undefined" in verdict.reason
+
+
+@needs_nvrtc
+def test_compilations_are_kept(store):
+    text = 'extern "C" __global__ void kept(int *p) { *p = 1; }'
+    first, second = CudaCompiler(store, "sm_80").compile([("kept", text)]), CudaCompiler(store, "sm_80").compile([("kept", text)])
+    assert first == second
+    assert first[0].registers > 0
+
+
+def test_the_compilers_account_is_read():
+    log = "48 bytes stack frame, 44 bytes spill stores, 40 bytes spill loads\nptxas info : Used 128 registers, used 1 barriers, 424 bytes smem"
+    read = {"registers": 128, "spill_bytes": 84, "stack_bytes": 48, "static_shared_bytes": 424, "barriers": 1, "warnings": ""}
+    assert read == usage(log)
+
+
+def test_occupancy_is_limited_by_what_runs_out_first():
+    limits = load_target("h100").factors
+    kernel = Compiled(name="k", path="", registers=168, spill_bytes=0, stack_bytes=0, static_shared_bytes=0, barriers=0)
+    assert 1 == occupancy(384, 200_000, kernel, limits)
+    assert 4 == occupancy(384, 50_000, Compiled(**{**kernel_fields(kernel), "registers": 32}), limits)
+    assert 0 == occupancy(384, 240_000, kernel, limits)
+
+
+def kernel_fields(kernel):
+    return {name: getattr(kernel, name) for name in Compiled.__dataclass_fields__}
+
+
+SASS = """
+        /*0000*/                   LDC R1, c[0x0][0x28] ;
+.L_x_1:
+        /*0010*/                   HGMMA.64x128x16.F32 R24, gdesc[UR8], R24 ;
+        /*0020*/              @P0  MEMBAR.ALL.GPU ;
+        /*0030*/              @P1  BRA `(.L_x_1) ;
+        /*0040*/                   EXIT ;
+"""
+
+
+def test_a_barrier_in_the_main_loop_is_found():
+    assert ["1 memory barriers in the main loop: a release that is wider than it need be"] == lint(listing(SASS), "HGMMA")
+
+
+def test_spills_and_missing_tensor_cores_are_found():
+    slow = Listing(instructions=((0, "FFMA", ""), (16, "STL.64", "")))
+    assert ["no HMMA instruction: the kernel is on a slower path", "1 accesses to local memory: registers spill or an array is indexed at run time"] == lint(slow, "HMMA")
+
+
+def test_no_gpu_is_one_sentence_with_a_remedy(store):
+    """On a machine without a driver; with one, the named GPU is simply not an RTX 4060 or it is present."""
+    try:
+        present("rtx4060", lambda target: CudaWorker(CudaCompiler(store, target.toolchain["arch"])))
+    except TargetUnavailable as missing:
+        assert "rtx4060" in str(missing)
+        assert "benchmarks.gpu.check rtx4060" in str(missing) or "--target cuda" in str(missing)
+
+
+def winners():
+    return [json.loads(line) for path in sorted(FOLDER.glob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
+def test_shipped_winners_are_what_their_names_say():
+    """Each is found by its identity, legal in its sketch as it is today, and within its target's limits."""
+    author = Expert()
+    for data in winners():
+        record = Record.from_json(data)
+        assert record == shipped(record.identity)
+        spec, target = spec_from_json(record.spec), load_target(record.target)
+        assert f"{record.target}-{spec.slug}" == record.case
+        sketch = next(one for one in author.sketches(target, spec) if one.name == record.candidate["sketch"])
+        values = record.candidate["values"]
+        assert sketch.legal(values), record.case
+        resolved = LaunchPlan.from_mapping(json.loads(sketch.source)).resolve({**target.factors, **case_names(spec), **values})
+        assert "" == resolved.refusal(target.factors)
