@@ -129,6 +129,7 @@ class Target:
             "vector_registers": self.vector_registers.value,
             "cores": self.cores.value,
             **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon", "cuda")},
+            "sms": 0,
             "capability": 0,  # of no GPU at all: every sketch's `when` is asked on every target
             **{key: fact.value for key, fact in self.gpu.items()},
         }
