@@ -178,7 +178,7 @@ class Toolchain:
         return [[*assemble, *machine.assembler_flags, source, "-o", made], self._link([made], output)]
 
     def _link(self, objects: Sequence[str | Path], output: Path, may_import: bool = False) -> list[str | Path]:
-        undefined = [] if may_import else ["-z", "defs"]
+        undefined = [] if may_import else ["-z", "defs", "-Bsymbolic"]
         return [self._zig, "ld.lld", "-shared", "-z", "noexecstack", *undefined, *objects, "-o", output]
 
     def _run(self, commands: Sequence[Sequence[str | Path]], home: Path, trusted: bool) -> Verdict | None:

@@ -25,13 +25,13 @@ def small() -> tuple[str, str]:
     return f"fp32 GEMM {size}x96x112 on this machine", f"host-sgemm-{size}x96x112"
 
 
-def worst_tile(bench, spec, candidate):
-    """Return a candidate with the smallest legal micro-tile."""
+def worst_tile(bench, spec):
+    """Return a candidate that packs and has the smallest legal micro-tile."""
     spec = operators()["gemm"].from_json({name: value for name, value in spec.items() if name != "operator"})
-    sketch = next(one for one in Expert().sketches(bench.target("host"), spec) if one.name == candidate["sketch"])
+    sketch = next(one for one in Expert().sketches(bench.target("host"), spec) if one.name == "gemm_packed")
     axes = {tunable.name: tunable.values for tunable in sketch.tunables}
     tiles = sorted(product(axes["mr"], axes["nr"]), key=lambda tile: tile[0] * tile[1])
-    points = [candidate["values"] | {"mr": mr, "nr": nr} for mr, nr in tiles]
+    points = [{**sketch.start, "mr": mr, "nr": nr} for mr, nr in tiles]
     values = next(point for point in points if sketch.legal(point))
     return Candidate.of(sketch.name, values).to_json()
 
@@ -52,7 +52,7 @@ def test_the_gate_from_the_first_run_to_a_slow_one(small, shared_store, tmp_path
     with Store.open(shared_store) as store:
         (good, *_) = store.records(case=slug, kind="measurement")
         winner = store.records(case=slug, kind="winner")[-1]
-        worse = worst_tile(Workbench(store), good.spec, winner.candidate)
+        worse = worst_tile(Workbench(store), good.spec)
         store.put_tuned(winner.identity, replace(winner, candidate=worse))
     slow = gated(sentence, good.run, shared_store)
 
