@@ -70,7 +70,7 @@ RISCV_AXES: Mapping[str, Sequence[int]] = {
 SKETCH = "gemm_packed"
 LARGE_FLOPS = 1e9
 TIMES_INTERRUPTED = 10
-PASSES = 2
+PASSES = 3
 """Every point is measured so often, in passes over the whole space; the median of its costs counts."""
 
 

@@ -135,8 +135,10 @@ class Evaluator:
         # A slice that was never steady is scaled too little: a good candidate may be missed, a bad one never wins.
         pace = min(before, after)
         # Beside others the minimum is a lucky sample: candidate and reference are then compared by their medians.
-        cost_s = min(timing.taken_s) if pace <= STEADY else median(timing.taken_s) / pace
-        cost_s = max(self._floor_s, cost_s)
+        # Scaling makes no winner: at best a candidate ties with one that ran alone, and the race tells them apart.
+        cost_s = max(self._floor_s, min(timing.taken_s) if pace <= STEADY else median(timing.taken_s) / pace)
+        if pace > STEADY and self._best_s < inf:
+            cost_s = max(cost_s, self._best_s)
         self._best_s = min(self._best_s, cost_s)
         return Evaluation(verdict=OK, samples_s=timing.taken_s, pace=pace, cost_s=cost_s)
 

@@ -320,16 +320,17 @@ def test_recorded_repair_replays():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recording", "machine"), [("gemm_rvv", "K1"), ("gemm_neon", "A76")], ids=["riscv", "neon"])
-def test_recorded_run_of_an_emulated_machine_replays(recording, machine):
-    """Sketch, script and repair of another instruction set: right in the emulator, then tuned."""
+@pytest.mark.parametrize(
+    ("recording", "machine", "last"), [("gemm_rvv", "K1", 2), ("gemm_neon", "A76", 1)], ids=["riscv", "neon"]
+)
+def test_recorded_run_of_an_emulated_machine_replays(recording, machine, last):
+    """Sketch, script and repair of another instruction set: right in the emulator, then tuned; A76's is fast at once."""
     answers = RECORDING.with_name(f"{recording}.jsonl")
     sentence = f"fp32 GEMM 256x256x256 on {machine}"
     done = pytest_run("--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "2", "--tune-seconds", "300")
 
     assert 0 == done.returncode, done.stdout
-    assert "attempt 1 OK" in done.stdout
-    assert "attempt 2 OK" in done.stdout
+    assert all(f"attempt {number} OK" in done.stdout for number in range(1, last + 1))
     assert "tuned, 2 evaluations" in done.stdout
 
 
