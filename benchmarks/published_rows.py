@@ -15,11 +15,12 @@ from pathlib import Path
 
 from harness.baselines import Baseline
 from harness.case import Case
-from harness.modelled import time_sample, verify_library
+from harness.modelled import time_sample
 from harness.operators.gemm import GemmSpec
 from harness.sampling import MEASURED_FLOPS, sample
 from harness.store import Store, default_store
 from harness.target import Target
+from harness.verify import verify_library
 from harness.workbench import Workbench
 
 ROWS = Path(__file__).with_name("published_rows.toml")

@@ -30,11 +30,9 @@ from harness.runners.protocol import Session, Worker
 from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.stage import Stage
 from harness.stats import median, paired_ratio
-from harness.verify import Verification, exact_operands, real_operands, timeout_s, verify, verify_exact, verify_rounding
+from harness.verify import FRESH_SEED, Verification, real_operands, timeout_s, verify, verify_library
 from harness.workbench import Workbench, spec_key
 
-FRESH_SEED = 7919
-"""Verification and comparison draw from another stream than tuning does."""
 CONTROL, PEAK, CLOCK = "ours again", "peak probe", "clock probe"
 OURS = "ours"
 REFERENCE = "reference"
@@ -172,7 +170,7 @@ def _timed(
     items = {name: baseline.build(bench.toolchain, target, tuned.case) for name, baseline in baselines.items()}
     with Stage(bench, target, tuned.case, environment) as stage, ExitStack() as stack:
         worker = stage.worker
-        verdicts = {name: verify_baseline(stage.worker_of(item), item, spec) for name, item in items.items()}
+        verdicts = {name: verify_library(stage.worker_of(item), item, spec) for name, item in items.items()}
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
         right = {name: item for name, item in items.items() if verdicts[name].ok}
@@ -185,9 +183,9 @@ def _timed(
         }
         for name in right:  # what a library compiles or resolves at its first call belongs to no sample
             sessions[name].call(timeout_s(spec))
-        probes = {} if worker.repeatable else {PEAK: peak_kind(target, spec.dtype), CLOCK: 0}
+        probes = {PEAK: peak_kind(target, spec.dtype), CLOCK: 0}
         works = {name: _open_probe(stack, sessions, worker, bench.probe, name, kind) for name, kind in probes.items()}
-        every = take_rounds(sessions, spec, None if worker.repeatable else open_watch(stack, worker, bench.probe))
+        every = take_rounds(sessions, spec, open_watch(stack, worker, bench.probe))
         rates = {
             name: [works[name] / seconds for seconds in need(every, name, sessions).only(undisturbed(every, [name])).seconds]
             for name in probes
@@ -199,11 +197,11 @@ def _timed(
     own = [name for name in (OURS, CONTROL, REFERENCE) if name in every]
     chosen = undisturbed(every, own)
     slices = {name: every[name].only(chosen) for name in own}
-    peaks = [rate / 1e9 for rate in rates.get(PEAK, ())] or [target.peak_gflops[spec.dtype.value].value]
+    peaks = [rate / 1e9 for rate in rates[PEAK]]
     facts = {
         **record.facts,
         **_throughput(spec, slices[OURS], median(peaks)),
-        "clock_hz": median(rates.get(CLOCK) or [target.clock_hz.value]),
+        "clock_hz": median(rates[CLOCK]),
         "rounds": len(chosen),
         "rounds_taken": len(every[OURS].seconds),
         "every_round_s": {name: list(found.seconds) for name, found in every.items()},
@@ -213,7 +211,7 @@ def _timed(
         "quiet_rounds": len(quiet_rounds(every, own)),
         "every_watch_s": {name: list(found.watch_s) for name, found in every.items() if found.watch_s},
         "rounds_s": {name: list(slices[name].seconds) for name in own if name != OURS},
-        "clock_cycles": works.get(CLOCK),
+        "clock_cycles": works[CLOCK],
         "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, every) for name in items},
     }
@@ -245,10 +243,8 @@ def _open_probe(
     return spec.work
 
 
-def take_rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch | None) -> dict[str, Slices]:
-    """Take series of rounds until enough of them are undisturbed, by the watch's account; one round of a model."""
-    if watch is None:
-        return interleave(sessions, rounds=1, timeout_s=timeout_s(spec))
+def take_rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch) -> dict[str, Slices]:
+    """Take series of rounds until enough of them are undisturbed, by the watch's account."""
     begin = time.monotonic()
     slices = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
     while time.monotonic() - begin < SERIES_S and not _enough(slices):
@@ -266,13 +262,6 @@ def _enough(slices: Mapping[str, Slices]) -> bool:
 def _named(reference: Record) -> dict[str, str]:
     """Return what tells a reference from every other record."""
     return {"kind": reference.kind, "run": reference.run, "created": reference.created}
-
-
-def verify_baseline(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:
-    """Verify a baseline as ours is verified, on the spec itself."""
-    rng = np.random.default_rng(FRESH_SEED + 1)
-    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
-    return verdict if not verdict.ok else verify_rounding(worker, item, spec, real_operands(spec, rng)).verdict
 
 
 def _throughput(spec: OperatorSpec, ours: Slices, peak_gflops: float) -> dict[str, float]:

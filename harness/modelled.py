@@ -28,10 +28,9 @@ from harness.runners.protocol import Worker
 from harness.sampling import MEASURED_FLOPS, TUNED_FLOPS, VERIFIED_FLOPS, Sample, sample, shrunk
 from harness.target import Fact, Target
 from harness.toolchain import EMULATORS
-from harness.verify import exact_operands, real_operands, timeout_s, verify_exact, verify_rounding
+from harness.verify import FRESH_SEED, real_operands, timeout_s, verify_library
 from harness.workbench import Workbench
 
-SEED = 7919
 SHIPPED = Path(__file__).parent / "baselines" / "modelled"
 PUBLISHED = "as published"
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
@@ -92,20 +91,13 @@ def time_sample(worker: Worker, item: NativeObject, points: Sample) -> tuple[Ver
     describe = ""
     for point in points.points:
         with Arena(point.spec, Placement.ALIGNED) as arena:
-            arena.fill(real_operands(point.spec, np.random.default_rng(SEED)))
+            arena.fill(real_operands(point.spec, np.random.default_rng(FRESH_SEED)))
             with worker.open(item, arena) as session:
                 timing = session.time(timeout_s=timeout_s(point.spec), samples=1)
                 if timing is None:
                     return session.verdict, float("inf"), session.describe
                 times_s[point.spec], describe = timing.cpu_s[0], session.describe
     return Verdict(outcome=Outcome.OK), points.seconds(times_s), describe
-
-
-def verify_library(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:
-    """Verify a library on a spec, exactly and for rounding."""
-    rng = np.random.default_rng(SEED + 1)
-    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
-    return verdict if not verdict.ok else verify_rounding(worker, item, spec, real_operands(spec, rng)).verdict
 
 
 def shipped(target: str) -> dict[str, Modelled]:

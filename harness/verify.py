@@ -19,6 +19,8 @@ from harness.runners.native import NativeObject
 from harness.runners.protocol import Worker
 
 REJECT_ABOVE = 4.0
+FRESH_SEED = 7919
+"""Verification of what is compared, and the comparison, draw from another stream than tuning does."""
 OK = Verdict(outcome=Outcome.OK)
 Operands = dict[str, np.ndarray]
 
@@ -152,6 +154,13 @@ def verify_rounding(worker: Worker, item: NativeObject, spec: OperatorSpec, oper
     residual = float(errors.max()) if not np.isnan(errors).any() else float("inf")
     verdict = _wrong(output_name(spec), got, wanted, bad) if bad.any() else OK
     return Verification(verdict=_on(spec, verdict), residual=residual, specs=1)
+
+
+def verify_library(worker: Worker, item: NativeObject, spec: OperatorSpec) -> Verdict:
+    """Verify a library as ours is verified, on the spec itself: exactly, then for rounding."""
+    rng = np.random.default_rng(FRESH_SEED + 1)
+    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
+    return verdict if not verdict.ok else verify_rounding(worker, item, spec, real_operands(spec, rng)).verdict
 
 
 def verify(

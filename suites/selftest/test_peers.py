@@ -6,7 +6,6 @@ import pytest
 import harness.baselines
 from harness.adapter import BASELINES, signature
 from harness.case import Case
-from harness.compare import verify_baseline
 from harness.dtype import DType
 from harness.measure import interleave
 from harness.operators.conv2d import Conv2dSpec
@@ -16,7 +15,7 @@ from harness.registry import discover
 from harness.runners.arena import Arena, Placement
 from harness.runners.hosted import HostedObject, HostedWorker
 from harness.stage import Stage
-from harness.verify import real_operands, timeout_s
+from harness.verify import real_operands, timeout_s, verify_library
 
 SPECS = [
     GemmSpec(m=48, n=40, k=56),
@@ -48,7 +47,7 @@ def test_a_peer_is_right_and_says_what_it_is(bench, host, name, asked):
         pytest.skip(reason)
     item = baseline.build(bench.toolchain, host, case)
     with Stage(bench, host, case, baseline.environment(case, host)) as stage:
-        verdict = verify_baseline(stage.worker_of(item), item, spec)
+        verdict = verify_library(stage.worker_of(item), item, spec)
         with Arena(spec, Placement.ALIGNED) as arena:
             arena.fill(real_operands(spec, np.random.default_rng(3)))
             with stage.open(item, arena) as session:
@@ -100,7 +99,7 @@ def test_a_peer_in_python_is_judged_like_any_other(how, outcome, words):
     spec = GemmSpec(m=5, n=7, k=3)
     item = HostedObject(name="numpy", module="suites.selftest.hosted_peers", settings=how)
     with HostedWorker(item) as worker:
-        verdict = verify_baseline(worker, item, spec)
+        verdict = verify_library(worker, item, spec)
 
     assert outcome == verdict.outcome, str(verdict)
     assert words in verdict.reason
