@@ -129,6 +129,7 @@ def _measurement(bench: Workbench, tuned: Tuned, checked: Verification, run: str
         "accounts": won.facts.get("accounts"),
         "from_store": tuned.from_store,
         "stale": tuned.stale,
+        "origin": won.facts.get("origin"),
         "fingerprints": won.facts.get("fingerprints"),
         "machine": bench.machine_facts(target),
         "least_bytes": tuned.case.spec.least_bytes,

@@ -7,6 +7,7 @@ Everything else (ids, prompts, verification, baselines, reports) reads the spec,
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -114,3 +115,5 @@ class Operator:
     """A sentence the grammar reads, for error messages and ``--help``."""
     shape_sets: Mapping[str, Sequence[OperatorSpec]]
     """``smoke``, ``paper`` and ``full``."""
+    draw: Callable[[Random], OperatorSpec]
+    """Draw a shape over all regimes (tiny, skinny, odd, large; fringes, options): for tests on shapes nobody tuned."""

@@ -77,6 +77,8 @@ class Case:
     """Paths of its sketch, script and assembly, relative to the store, by what they are."""
     accounts: dict[str, Any]
     """What a language model's answers cost; empty where nobody was asked."""
+    origin: str = ""
+    """Where the operator comes from when nothing was tuned: another case, a start point."""
     timed_at: tuple[str, ...] = ()
     """Under a model, the specs that were run; several where the time is extrapolated."""
     memory_models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -169,6 +171,7 @@ def case_of(record: Record) -> Case:
         evaluations=_count(facts, "evaluations"),
         tuning_s=number(facts, "tuning_s"),
         stale=facts.get("stale") is True,
+        origin=str(facts.get("origin") or ""),
         from_store=facts.get("from_store") is True,
         flops=number(facts, "flops"),
         least_bytes=number(facts, "least_bytes"),

@@ -110,7 +110,8 @@ def ratio(peer: Peer | None) -> str:
 
 def verdict(case: Case) -> str:
     """Return the outcome's name, and whether the operator is older than today's scripts and tools."""
-    return f"{case.verdict} (stale)" if case.stale else case.verdict
+    notes = [name for name, noted in (("stale", case.stale), ("untuned", case.origin)) if noted]
+    return f"{case.verdict} ({', '.join(notes)})" if notes else case.verdict
 
 
 def parameters(candidate: Mapping[str, Any]) -> str:
@@ -182,6 +183,7 @@ def notes(cases: Sequence[Case]) -> list[str]:
         *_peak_note(cases),
         f"residual: largest error in expected rounding errors; over {RESIDUAL_LIMIT} is WRONG",
         *_stale_note(cases),
+        *(f"untuned: {case.id} runs {clean(case.origin)}" for case in cases if case.origin),
         *[note for case in cases if (note := account_note(case))],
         *model_notes(cases),
         *dict.fromkeys(f"model: {clean(case.machine['model'])}" for case in cases if case.machine.get("model")),

@@ -7,6 +7,8 @@ A new operator is one file: its spec (sizes, reference, price), its part of the 
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from math import log2
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,20 @@ _SMALLEST = {DType.F64: 2.0**-1074, DType.F32: 2.0**-149, DType.F16: 2.0**-24, D
 def operators() -> dict[str, Operator]:
     """Map operator names (``gemm``) to their `Operator`, in name order."""
     return {operator.name: operator for operator in discover(sys.modules[__name__], "OPERATOR").values()}
+
+
+def drawn(operator: Operator, seed: int, count: int) -> tuple[OperatorSpec, ...]:
+    """Return ``count`` different shapes of an operator; the same seed draws the same, and more of them when asked for more."""
+    rng = Random(f"{operator.name}:{seed}")
+    found: dict[OperatorSpec, None] = {}
+    while len(found) < count:
+        found[operator.draw(rng)] = None
+    return tuple(found)
+
+
+def log_uniform(rng: Random, least: int, most: int) -> int:
+    """Draw a whole number so that every octave between two others is as likely."""
+    return round(2 ** rng.uniform(log2(least), log2(most)))
 
 
 def spec_from_json(data: Mapping[str, Any]) -> OperatorSpec:

@@ -7,6 +7,7 @@ Optional: groups (depthwise: one channel each), a bias and a ReLU after the sum,
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from harness.operator import Operand, Operator
 from harness.operators import (
     fields_from_json,
     fields_to_json,
+    log_uniform,
     require_float,
     require_size,
     rounding_of_sums,
@@ -319,6 +321,27 @@ def _same_padding(r: int, s: int, dilation: int) -> int:
     return dilation * (r - 1) // 2
 
 
+_DRAWN_FLOPS = 2**31
+
+
+def _draw(rng: Random) -> Conv2dSpec:
+    """Draw a layer: channels and filters, an image, a kernel; now and then groups, a stride, dilation, an epilogue."""
+    r = rng.choice((1, 3, 3, 5, 7))
+    dilation = rng.choice((1, 1, 1, 2))
+    h, w = log_uniform(rng, 7, 64), log_uniform(rng, 7, 64)
+    c, f = log_uniform(rng, 1, 256), log_uniform(rng, 1, 256)
+    groups = rng.choice((1, 1, 1, 2, c))
+    padding = rng.choice((0, dilation * (r - 1) // 2))
+    if min(h, w) + 2 * padding <= dilation * (r - 1):
+        return _draw(rng)
+    c, f = (c, c) if groups == c else (c * groups, f * groups)
+    chosen = {name: rng.random() < 0.5 for name in ("bias", "relu", "prepacked")}
+    chosen |= {"stride": rng.choice((1, 1, 2)), "dilation": dilation, "groups": groups, "padding": padding}
+    chosen["layout"] = rng.choice(("nchw", "nhwc"))
+    spec = Conv2dSpec(n=rng.choice((1, 1, 3)), c=c, h=h, w=w, f=f, r=r, s=r, **chosen)
+    return spec if spec.flops <= _DRAWN_FLOPS else _draw(rng)
+
+
 OPERATOR = Operator(
     name="conv2d",
     words=("conv2d", "conv", "sconv", "dconv", "hconv", "bf16conv", "convolution", "2d convolution"),
@@ -326,4 +349,5 @@ OPERATOR = Operator(
     parse=_parse,
     example="fp32 conv 3x3 64->64 at 56x56, batch 32, on host",
     shape_sets=layers.sets(Conv2dSpec),
+    draw=_draw,
 )

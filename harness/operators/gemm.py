@@ -7,6 +7,7 @@ Ids, prompts and options say m x n x k; the paper's tables print m, k, n, which 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from harness.operator import Operand, Operator
 from harness.operators import (
     fields_from_json,
     fields_to_json,
+    log_uniform,
     require_dtypes,
     require_size,
     rounding_of_sums,
@@ -291,6 +293,13 @@ def _cubes(*sizes: int) -> tuple[GemmSpec, ...]:
     return tuple(GemmSpec(m=size, n=size, k=size) for size in sizes)
 
 
+def _narrow(*sizes: int) -> Iterator[tuple[int, int, int]]:
+    """Yield m, n, k with one of them small and the others 4096, then the matrix-vector product."""
+    for at in (0, 1, 2):
+        yield from ((*(4096,) * at, size, *(4096,) * (2 - at)) for size in sizes)
+    yield 1, 4096, 4096
+
+
 _SMOKE = (*_cubes(256, 512, 1024), GemmSpec(m=127, n=129, k=131))
 # QiMeng-TensorOp (arXiv 2505.06302), table 1: m, k, n as printed there, for CPUs and for GPUs.
 _PAPER = (*_cubes(512, 1024, 2048, 4096), *(GemmSpec.from_mkn(m, 4096, 4096) for m in (512, 768, 1024, 2048)))
@@ -315,6 +324,27 @@ _LANGUAGE_MODELS = tuple(
     GemmSpec(m=128, n=n, k=k) for n, k in ((16, 1024), (128, 1024), (4096, 1024), (11008, 4096), (32000, 4096))
 )
 
+_DRAWN = {
+    "tiny": ((1, 64), (1, 64), (1, 64)),
+    "skinny": ((1, 32), (256, 4096), (256, 4096)),
+    "any": ((16, 2048), (16, 2048), (16, 2048)),
+}
+"""Ranges of sizes by regime; which size gets which range is drawn, too."""
+_DRAWN_FLOPS = 2 * 1024**3
+
+
+def _draw(rng: Random, dtype: DType = DType.F32) -> GemmSpec:
+    """Draw a product: a regime, its sizes, and now and then transposes, rows with gaps, an update of C."""
+    ranges = list(_DRAWN[rng.choice(list(_DRAWN))])
+    rng.shuffle(ranges)
+    m, n, k = (log_uniform(rng, *bounds) for bounds in ranges)
+    if 2 * m * n * k > _DRAWN_FLOPS:
+        return _draw(rng, dtype)
+    options = {name: rng.random() < 0.2 for name in ("trans_a", "trans_b")}
+    spec = GemmSpec(m=m, n=n, k=k, dtype=dtype, beta=float(rng.random() < 0.2), **options)
+    return _roomy(spec) if rng.random() < 0.2 else spec
+
+
 OPERATOR = Operator(
     name="gemm",
     words=("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "i8gemm", "matmul", "matrix multiplication", "matrix multiply"),
@@ -325,6 +355,10 @@ OPERATOR = Operator(
         "smoke": _SMOKE,
         "paper": _PAPER,
         "paper_gpu": _PAPER_GPU,
+        "small": _cubes(4, 8, 16, 32, 64),
+        "skinny": tuple(GemmSpec(m=m, n=n, k=k) for m, n, k in _narrow(8, 16, 32)),
+        "odd": (GemmSpec(m=127, n=129, k=131), *_cubes(1000), GemmSpec(m=1023, n=1025, k=1027)),
         "full": tuple(dict.fromkeys((*_SMOKE, *_PAPER, *_SKINNY, *_LANGUAGE_MODELS))),
     },
+    draw=_draw,
 )

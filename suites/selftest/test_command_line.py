@@ -90,7 +90,7 @@ MISTAKES = {
     "unknown dtype": (["--prompt", "fp13 GEMM 8x8x8"], ["fp13"]),
     "unknown target": (["--target", "vax"], ["vax", "known targets", "host"]),
     "unknown operator": (["--operator", "fft"], ["fft", "gemm"]),
-    "no evaluations": (["--tune-evals", "0"], ["--tune-evals"]),
+    "fewer evaluations than none": (["--tune-evals", "-1"], ["--tune-evals"]),
     "unknown shapes": (["--shapes", "huge"], ["smoke", "paper", "full"]),
 }
 
@@ -137,6 +137,32 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
     assert row["verdict"] == "OK"
     assert row["peers"]["openblas"]["ratio"] > 0
     assert 0 < row["peak_fraction"] < 1
+
+
+def test_no_evaluations_take_what_is_known_of_other_shapes(shared_store):
+    other = "host-sgemm-47x41x55"
+    before = len(evaluations(shared_store, other))
+    done = run("--prompt", "fp32 GEMM 47x41x55 on this machine", "--tune-evals", "0", store=shared_store)
+
+    assert done.returncode == 0, done.stdout
+    assert "OK (untuned)" in done.stdout
+    assert f"untuned: {other} runs" in " ".join(done.stdout.split())
+    assert before == len(evaluations(shared_store, other))
+
+
+def test_drawn_shapes_are_drawn_again(tmp_path):
+    options = ["--collect-only", "--shapes", "drawn", "--operator", "gemm", "--draws", "3"]
+    first = run(*options, store=tmp_path)
+    again = next(line for line in first.stdout.splitlines() if "the same again" in line).split(": ", 1)[1].split()
+    second = run("--collect-only", "--operator", "gemm", *again, store=tmp_path)
+    other = run(*options, "--seed", "1", store=tmp_path)
+
+    def cases(done):
+        return [line.strip() for line in done.stdout.splitlines() if "[" in line]
+
+    assert 2 * 3 == len(cases(first))
+    assert cases(first) == cases(second)
+    assert cases(first) != cases(other)
 
 
 def test_junit_carries_the_record(shared_store, tmp_path):
