@@ -259,6 +259,7 @@ void child_main(char *line, int request, int reply)
     child_reply = reply;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     install_handlers(reply, regions, OPW_MAX_OPERANDS + 1);
+    permit_tiles();
     if (pool_start(getenv("OPW_THREADS") ? atoi(getenv("OPW_THREADS")) : 1))
         child_fails("worker", "the helper threads cannot be started");
     read_problem(&line);

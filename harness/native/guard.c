@@ -98,6 +98,13 @@ int forbid_system_calls(int loading)
     return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
 }
 
+/* Ask for AMX's tiles before a filter forbids asking; a kernel or processor without them refuses, and nobody uses them. */
+void permit_tiles(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* linux/Documentation/arch/x86/xstate.rst */
+    syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+}
+
 /* Landlock: nothing but the listed files may be opened, and those only for reading. -1 where the kernel has none. */
 int forbid_files(const char *const *readable, int count)
 {

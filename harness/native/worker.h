@@ -28,6 +28,7 @@ struct region {
 extern const char *stage;
 void install_handlers(int reply_fd, struct region *regions, int count);
 int forbid_system_calls(int loading);
+void permit_tiles(void);
 int forbid_files(const char *const *readable, int count);
 int guarded_call(const void *run, const struct opw_args *args, const struct opw_tunables *tunables, void *workspace,
                  int64_t *returned);

@@ -1,0 +1,119 @@
+"""AMX for machines that have none: a block product in plain C for the sketch, an interpreter of tile code for the kernels."""
+
+import re
+
+import numpy as np
+
+TILE_BYTES = 1024
+
+BLOCK_IN_C = """
+#include "opw.h"
+enum {{ INT8 = {int8}, TA = {ta}, TB = {tb}, GROUP = INT8 ? 4 : 2 }};
+typedef {input} input;
+typedef {sum} sum;
+
+static {sum} number(input x)
+{{
+#if {int8}
+    return x;
+#else
+    union {{ uint32_t bits; float value; }} wide = {{(uint32_t)x << 16}};
+    return wide.value;
+#endif
+}}
+
+void amx_tiles_on(void) {{}}
+void amx_tiles_off(void) {{}}
+void amx_block(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)
+{{
+    for (int i = 0; i < TA * 16; i++)
+        for (int j = 0; j < TB * 16; j++) {{
+            sum *to = (sum *)((char *)sums + i * pitch) + j, total = first ? 0 : *to;
+            for (int64_t s = 0; s < steps; s++)
+                for (int l = 0; l < 16 * GROUP; l++) {{
+                    const input *x = (const input *)a + ((s * TA + i / 16) * 16 + i % 16) * 16 * GROUP + l;
+                    const input *y = (const input *)b + (((s * TB + j / 16) * 16 + l / GROUP) * 16 + j % 16) * GROUP + l % GROUP;
+                    total += number(*x) * number(*y);
+                }}
+            *to = total;
+        }}
+}}
+"""
+
+
+class TileMachine:
+    """Runs the text of one kernel: eight tiles, general registers, and memory as named arrays of bytes."""
+
+    def __init__(self, text: str, int8: bool) -> None:
+        lines = [line.split("#")[0].strip() for line in text.splitlines()]
+        self.lines = [line for line in lines if line and not line.startswith(".text")]
+        self.labels = {line[:-1]: at for at, line in enumerate(self.lines) if line.endswith(":")}
+        self.int8 = int8
+        self.tiles = [np.zeros((16, 64), np.uint8) for _ in range(8)]
+        self.flag = False
+
+    def run(self, memory: np.ndarray, **registers: int) -> None:
+        """Enter with these registers; addresses are positions in ``memory``. Raise for an instruction that is not known."""
+        self.memory, self.registers = memory, {**{f"r{n}": 0 for n in range(8, 16)}, "rax": 0, **registers}
+        at = next(at for name, at in self.labels.items() if not name.startswith("."))
+        while True:
+            word, _, rest = self.lines[at].partition(" ")
+            at += 1
+            if word == "ret":
+                return
+            if word in ("jnz", "jz", "jmp"):
+                if word == "jmp" or self.flag == (word == "jz"):
+                    at = self.labels[rest]
+            elif not (word.endswith(":") or word.startswith((".", "prefetch"))):
+                self._execute(word, [part.strip() for part in rest.split(",")])
+
+    def _execute(self, word: str, parts: list[str]) -> None:
+        if word == "tilezero":
+            self.tiles[_tile(parts[0])][:] = 0
+        elif word == "tileloadd":
+            self.tiles[_tile(parts[0])][:] = self._rows(parts[1])
+        elif word == "tilestored":
+            self._rows(parts[0])[:] = self.tiles[_tile(parts[1])]
+        elif word in ("tdpbf16ps", "tdpbssd"):
+            assert (word == "tdpbssd") == self.int8
+            self._multiply(*map(_tile, parts))
+        else:
+            self._scalar(word, parts)
+
+    def _scalar(self, word: str, parts: list[str]) -> None:
+        registers, to = self.registers, _wide(parts[0])
+        value = (registers[_wide(parts[1])] if _wide(parts[1]) in registers else int(parts[1])) if len(parts) > 1 else 1
+        was = registers.get(to, 0)
+        results = {"mov": value, "add": was + value, "and": was & value, "test": was & value, "dec": was - 1}
+        results |= {"shr": was >> min(value, 63), "shl": was << min(value, 63)}
+        result = results[word]
+        if word != "mov":
+            self.flag = result == 0
+        if word != "test":
+            registers[to] = result
+
+    def _rows(self, operand: str) -> np.ndarray:
+        base, stride, offset = re.fullmatch(r"\[(\w+) \+ (\w+) \+ (\d+)\]", operand).groups()
+        begin, step = self.registers[base] + int(offset), self.registers[stride]
+        assert 0 <= begin <= begin + 15 * step + 64 <= self.memory.size, operand
+        return np.lib.stride_tricks.as_strided(self.memory[begin:], (16, 64), (step, 1))
+
+    def _multiply(self, to: int, a: int, b: int) -> None:
+        group = 4 if self.int8 else 2
+        left = self._numbers(self.tiles[a]).reshape(16, 16 * group)
+        right = self._numbers(self.tiles[b]).reshape(16, 16, group).transpose(0, 2, 1).reshape(16 * group, 16)
+        self.tiles[to].view(np.int32 if self.int8 else np.float32)[:] += left @ right
+
+    def _numbers(self, tile: np.ndarray) -> np.ndarray:
+        if self.int8:
+            return tile.view(np.int8).astype(np.int32)
+        return (tile.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def _tile(name: str) -> int:
+    return int(name.removeprefix("tmm"))
+
+
+def _wide(name: str) -> str:
+    name = name.strip()
+    return f"r{name[1:]}" if re.fullmatch(r"e[a-z]{2}", name) else name.removesuffix("d") if re.fullmatch(r"r\d+d", name) else name
