@@ -121,6 +121,18 @@ class Store:
             sorted(((key, self._record(text)) for key, text in first.items()), key=lambda item: item[1].sequence)
         )
 
+    def evaluations_behind(self, run: str) -> dict[str, list[Record]]:
+        """Return the evaluations of everything that a run measured or evaluated, by identity, whichever runs made them."""
+        rows = self._rows(
+            "SELECT identity, json FROM records WHERE kind = 'evaluation' AND identity IN"
+            " (SELECT identity FROM records WHERE run = ? AND kind IN ('measurement', 'evaluation')) ORDER BY id",
+            run,
+        )
+        found: dict[str, list[Record]] = {}
+        for identity, text in rows:
+            found.setdefault(identity, []).append(self._record(text))
+        return found
+
     def count(self) -> int:
         """Return how many records there are."""
         rows = self._rows("SELECT count(*) FROM records")

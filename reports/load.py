@@ -14,6 +14,8 @@ from harness.record import Record
 from harness.stats import Ratio
 from harness.store import Run, Store
 
+NUMBER = (int, float)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
@@ -136,8 +138,16 @@ def load_report(store: Store, run: str = "last") -> Report:
     entry = next(entry for entry in store.runs() if entry.id == run_id)
     measured = list(_latest(store.records(run=run_id, kind="measurement")))
     evaluated = store.records(run=run_id, kind="evaluation")
-    unmeasured = {record.case: record for record in evaluated if record.case not in {m.case for m in measured}}
-    searches = [_search(store, record, evaluated) for record in (*measured, *unmeasured.values())]
+    known = {record.case for record in measured}
+    unmeasured = {record.case: record for record in evaluated if record.case not in known}
+    own: dict[str, list[Record]] = {}
+    for record in evaluated:
+        own.setdefault(record.case, []).append(record)
+    tunings = store.evaluations_behind(run_id)
+    searches = [
+        _search(record, tunings.get(record.identity, []) if record.identity else own.get(record.case, []), own.get(record.case, []))
+        for record in (*measured, *unmeasured.values())
+    ]
     return Report(
         run=entry,
         cases=tuple(case_of(record) for record in measured),
@@ -205,14 +215,13 @@ def _peer(name: str, facts: Mapping[str, Any]) -> Peer:
     )
 
 
-def _search(store: Store, record: Record, evaluated: list[Record]) -> Search:
+def _search(record: Record, known: list[Record], own: list[Record]) -> Search:
     """
     Return the tuning that a record belongs to, whichever runs it was spread over.
 
-    ``record`` is a measurement, or the last evaluation of a tuning that did not end.
+    ``record`` is a measurement, or the last evaluation of a tuning that did not end; ``known`` are the evaluations of its
+    identity in all runs, ``own`` those of its case in this one.
     """
-    own = [r for r in evaluated if r.case == record.case]
-    known = store.records(identity=record.identity, kind="evaluation") if record.identity else own
     tuning = record.facts.get("tuning") or ((own or known)[-1].facts.get("tuning") if own or known else None)
     chosen = sorted((r for r in known if r.facts.get("tuning") == tuning), key=lambda r: r.sequence)
     flops = number(record.facts, "flops")
@@ -247,7 +256,7 @@ def clean(text: object) -> str:
 def number(facts: Mapping[str, Any], name: str) -> float | None:
     """Return a finite number of a mapping, or None."""
     value = facts.get(name)
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    usable = isinstance(value, NUMBER) and not isinstance(value, bool) and -math.inf < value < math.inf
     return value if usable else None
 
 
@@ -272,9 +281,9 @@ def _ratio(facts: Mapping[str, Any]) -> Ratio | None:
 
 
 def _samples(values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list | tuple):
+    if not isinstance(values, (list, tuple)):
         return ()
-    return tuple(v for v in values if isinstance(v, int | float) and math.isfinite(v) and v > 0)
+    return tuple([v for v in values if isinstance(v, NUMBER) and 0 < v < math.inf])
 
 
 def _ratios(models: Any) -> dict[str, dict[str, float]]:

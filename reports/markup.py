@@ -5,12 +5,15 @@ Records hold text that a model wrote: a plain string is always data here, and on
 """
 
 import html
+import re
 from collections.abc import Iterable
 
 from reports.load import clean
 
 VOID = ("meta", "line", "rect", "circle", "path")
 """Elements that are closed where they open when they have no content."""
+STEERING = re.compile(r"[^\x20-\x7e\n\t]")
+"""Where code may hold a character that cannot be shown: most code is plain ASCII, and looking takes its time."""
 
 
 class Markup(str):
@@ -21,7 +24,7 @@ class Markup(str):
 
 def join(parts: Iterable[str]) -> Markup:
     """Return parts one after another; plain strings among them are escaped."""
-    return Markup("".join(part if isinstance(part, Markup) else html.escape(clean(part)) for part in parts))
+    return Markup("".join([part if isinstance(part, Markup) else _escaped(part) for part in parts]))
 
 
 def tag(name: str, /, *children: str, **attributes: object) -> Markup:
@@ -30,18 +33,25 @@ def tag(name: str, /, *children: str, **attributes: object) -> Markup:
 
     Numbers are rounded to what a screen can show.
     """
-    given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    opened = "".join(f' {key}="{html.escape(_plain(value))}"' for key, value in given.items())
+    opened = "".join([_attribute(key, value) for key, value in attributes.items() if value is not None])
     if name in VOID and not children:
         return Markup(f"<{name}{opened}/>")
-    return Markup(f"<{name}{opened}>{join(children)}</{name}>")
+    inside = "".join([child if isinstance(child, Markup) else _escaped(child) for child in children])
+    return Markup(f"<{name}{opened}>{inside}</{name}>")
 
 
 def block(name: str, text: str, **attributes: object) -> Markup:
     """Return an element whose text keeps its lines, as code does."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    shown = STEERING.sub(lambda found: found[0] if found[0].isprintable() else " ", text)
     return Markup(str(tag(name, Markup("\0"), **attributes)).replace("\0", html.escape(shown)))
 
 
-def _plain(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else clean(value)
+def _attribute(key: str, value: object) -> str:
+    plain = f"{value:.5g}" if isinstance(value, float) else _escaped(value)
+    return f' {key.rstrip("_").replace("_", "-")}="{plain}"'
+
+
+def _escaped(value: object) -> str:
+    """Return text of one line, escaped; what has only letters and digits, as most figures' places have, is that already."""
+    text = str(value)
+    return text if text.isalnum() and text.isascii() else html.escape(clean(text))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness import artefacts
+from harness import artefacts, garbage
 from harness.store import Store
 from reports.history import History, load_histories
 from reports.load import Case, load_report
@@ -16,9 +16,10 @@ TEXT_BYTES = 1_500_000
 
 def render_page(store: Store, run: str = "last") -> str:
     """Return the page of a run; raise `BadRequest` for a run that is not there."""
-    report = load_report(store, run)
-    histories = [one for case in report.cases[:HISTORIES] for one in load_histories(store, case.id)]
-    return render_html(report, _told(histories), load_texts(store, report.cases))
+    with garbage.left_lying():
+        report = load_report(store, run)
+        histories = [one for case in report.cases[:HISTORIES] for one in load_histories(store, case.id)]
+        return render_html(report, _told(histories), load_texts(store, report.cases))
 
 
 def _told(histories: Iterable[History]) -> list[History]:

@@ -60,11 +60,13 @@ class GemmSpec:
     def __post_init__(self) -> None:
         require_dtypes("GEMM", self.dtype, self.acc, self.out)
         for name, usual in (("acc", self.dtype.accumulator), ("out", self.dtype.result)):
-            object.__setattr__(self, name, None if getattr(self, name) is usual else getattr(self, name))
+            if getattr(self, name) is usual:
+                object.__setattr__(self, name, None)
         for name in ("m", "n", "k", "lda", "ldb", "ldc"):
             require_size("GEMM", name, getattr(self, name))
         for name in ("trans_a", "trans_b"):
-            object.__setattr__(self, name, bool(getattr(self, name)))
+            if not isinstance(getattr(self, name), bool):
+                object.__setattr__(self, name, bool(getattr(self, name)))
         for name in ("alpha", "beta"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -76,7 +78,8 @@ class GemmSpec:
             given = getattr(self, name)
             if 0 < given < tight:
                 raise BadRequest(f"GEMM: {name} is {given}; a row needs {tight} or more, or 0 for tight")
-            object.__setattr__(self, name, 0 if given == tight else given)
+            if given == tight:
+                object.__setattr__(self, name, 0)
 
     @classmethod
     def from_mkn(cls, m: int, k: int, n: int, **fields: Any) -> "GemmSpec":
