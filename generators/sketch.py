@@ -14,6 +14,7 @@ under `parts` the files of C text that several sketches share and that stand bef
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,13 @@ def output_dtype(spec: OperatorSpec) -> DType:
 
 
 def _declaration(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text())
+    return _parsed(path.read_text())
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse a declaration once a process: whoever looks for the sketches that serve a case looks at all of them."""
+    return tomllib.loads(text)
 
 
 def _tunable(entry: Mapping[str, Any], names: Mapping[str, float]) -> Tunable:

@@ -79,7 +79,7 @@ def rebuild(bench: Workbench, case: Case, author: Author, record: Record) -> Nat
 def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
     """Verify a tuned operator in a fresh process on data that tuning never saw."""
     target = bench.target(tuned.case.target)
-    with bench.worker(target, threads=tuned.case.threads) as worker:
+    with bench.worker(target, threads=tuned.case.threads, timed=False) as worker:
         if target.runner == "cuda":
             from harness.cuda.evaluate import verify_on_gpu
 

@@ -6,8 +6,10 @@ Random reals are then judged in units of the expected rounding error (STYLE: sqr
 Expected values never leave this process; the candidate runs in a guarded child.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -120,11 +122,52 @@ def run_once(
         arena.fill(operands)
         with worker.open(item, arena) as session:
             verdict = session.call(timeout_s(spec))
-        trespass = arena.trespass() if verdict.ok else ""
-        if trespass:
-            reason = f"wrote outside the view of {trespass} (padding between rows, or beside the operand)"
-            verdict = Verdict(outcome=Outcome.BOUNDS, reason=reason)
-        return verdict, arena.values(output_name(spec))
+        return _left(arena, verdict)
+
+
+def _left(arena: Arena, verdict: Verdict) -> tuple[Verdict, np.ndarray]:
+    """Return the verdict on a call and on what it left beside the operands, and the output."""
+    trespass = arena.trespass() if verdict.ok else ""
+    if trespass:
+        reason = f"wrote outside the view of {trespass} (padding between rows, or beside the operand)"
+        verdict = Verdict(outcome=Outcome.BOUNDS, reason=reason)
+    return verdict, arena.values(output_name(arena.spec))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One guarded call of a verification: on reals it is judged for rounding, on whole numbers and specials exactly."""
+
+    spec: OperatorSpec
+    operands: Operands
+    placement: Placement
+    reals: bool = False
+
+
+def _run_ahead(worker: Worker, item: NativeObject, calls: Iterable[_Call]) -> Iterator[tuple[_Call, Verdict, np.ndarray]]:
+    """Run call after call; while the worker runs one, the one after it is drawn and the one before it is judged."""
+    before: tuple[_Call, Arena, Callable[[], Verdict]] | None = None
+    with ExitStack() as unfinished:
+        for call in chain(calls, (None,)):
+            arena = _filled(call) if call else None
+            unfinished.pop_all()
+            verdict = before[2]() if before else None
+            now = None
+            if arena is not None:
+                now = (call, unfinished.enter_context(arena), worker.once(item, arena, timeout_s(call.spec)))
+                unfinished.callback(now[2])
+            if before:
+                with before[1] as ran:
+                    found = _left(ran, verdict)
+                yield before[0], *found
+            before = now
+
+
+def _filled(call: _Call) -> Arena:
+    """Return an arena with a call's operands; the caller closes it."""
+    arena = Arena(call.spec, call.placement)
+    arena.fill(call.operands)
+    return arena
 
 
 def verify_exact(
@@ -135,16 +178,24 @@ def verify_exact(
     placement: Placement,
 ) -> Verdict:
     """Run on small integers (or specials) and compare exactly."""
-    verdict, got = run_once(worker, item, spec, operands, placement)
+    return _exactly(spec, operands, *run_once(worker, item, spec, operands, placement))
+
+
+def verify_rounding(worker: Worker, item: NativeObject, spec: OperatorSpec, operands: Operands) -> Verification:
+    """Run on reals and compare with float64 in units of the expected rounding error."""
+    return _rounded(spec, operands, *run_once(worker, item, spec, operands, Placement.ALIGNED))
+
+
+def _exactly(spec: OperatorSpec, operands: Operands, verdict: Verdict, got: np.ndarray) -> Verdict:
+    """Judge a call on small integers (or specials)."""
     if not verdict.ok:
         return _on(spec, verdict)
     with np.errstate(invalid="ignore"):
         return _on(spec, exact_mismatch(output_name(spec), got, spec.reference(operands)))
 
 
-def verify_rounding(worker: Worker, item: NativeObject, spec: OperatorSpec, operands: Operands) -> Verification:
-    """Run on reals and compare with float64 in units of the expected rounding error."""
-    verdict, got = run_once(worker, item, spec, operands, Placement.ALIGNED)
+def _rounded(spec: OperatorSpec, operands: Operands, verdict: Verdict, got: np.ndarray) -> Verification:
+    """Judge a call on reals."""
     if not verdict.ok or not got.size:
         return Verification(verdict=_on(spec, verdict), residual=0.0, specs=1)
     wide = {name: values.astype(np.float64) for name, values in operands.items()}
@@ -177,24 +228,28 @@ def verify(
     flush with either guard, and once with NaN and infinity among the inputs.
     """
     rng = np.random.default_rng([seed, 0x0972])
-    verdict = verify_exact(worker, item, spec, exact_operands(spec, rng), Placement.END)
-    if not verdict.ok:
-        return Verification(verdict=verdict, specs=1)
-    rounding = verify_rounding(worker, item, spec, real_operands(spec, rng))
-    if not rounding.verdict.ok:
-        return rounding
-    count = 1
-    for neighbour in spec.neighbours(tunables):
-        count += 1
-        for placement, draw in (
-            (Placement.END, exact_operands),
-            (Placement.START, exact_operands),
-            (Placement.ALIGNED, special_operands),
-        ):
-            verdict = verify_exact(worker, item, neighbour, draw(neighbour, rng), placement)
+    residual, specs = float("nan"), []
+    with closing(_run_ahead(worker, item, _calls(spec, tunables, rng))) as answers:
+        for call, verdict, got in answers:
+            specs += [call.spec] if call.spec not in specs[-1:] else []
+            if call.reals:
+                rounding = _rounded(call.spec, call.operands, verdict, got)
+                verdict, residual = rounding.verdict, rounding.residual
+            else:
+                verdict = _exactly(call.spec, call.operands, verdict, got)
             if not verdict.ok:
-                return Verification(verdict=verdict, residual=rounding.residual, specs=count)
-    return Verification(verdict=OK, residual=rounding.residual, specs=count)
+                return Verification(verdict=verdict, residual=residual, specs=len(specs))
+    return Verification(verdict=OK, residual=residual, specs=len(specs))
+
+
+def _calls(spec: OperatorSpec, tunables: Mapping[str, int], rng: np.random.Generator) -> Iterator[_Call]:
+    """Yield the calls of a verification, each drawn when it is its turn."""
+    yield _Call(spec=spec, operands=exact_operands(spec, rng), placement=Placement.END)
+    yield _Call(spec=spec, operands=real_operands(spec, rng), placement=Placement.ALIGNED, reals=True)
+    for near in spec.neighbours(tunables):
+        yield _Call(spec=near, operands=exact_operands(near, rng), placement=Placement.END)
+        yield _Call(spec=near, operands=exact_operands(near, rng), placement=Placement.START)
+        yield _Call(spec=near, operands=special_operands(near, rng), placement=Placement.ALIGNED)
 
 
 def _on(spec: OperatorSpec, verdict: Verdict) -> Verdict:

@@ -51,12 +51,18 @@ class Workbench:
         return probe_object(self.toolchain)
 
     def worker(
-        self, target: Target | None = None, environment: Mapping[str, str] | None = None, *, threads: int = 1
+        self,
+        target: Target | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        threads: int = 1,
+        timed: bool = True,
     ) -> Worker:
         """
         Return a new worker process for a target (started with its first command); the caller closes it.
 
-        A native one is pinned to as many processors as it has threads, those that are least disturbed now.
+        A native one is pinned to as many processors as it has threads, those that are least disturbed now; one that is
+        not ``timed`` runs wherever the system puts it.
         """
         if target is not None and target.runner == "cuda":
             return self._cuda_worker(target)
@@ -64,7 +70,8 @@ class Workbench:
             if threads > 1:
                 raise TargetUnavailable(f"{target.name}: its emulator models one core; ask for one thread")
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
-        return NativeWorker(self.toolchain.worker(), environment, self._quietest_processors(threads), threads=threads)
+        cpus = self._quietest_processors(threads) if timed else None
+        return NativeWorker(self.toolchain.worker(), environment, cpus, threads=threads)
 
     def _quietest_processors(self, count: int) -> frozenset[int]:
         """Return where the FMA loop runs fastest just now; a few milliseconds each processor, eight at most."""

@@ -5,7 +5,7 @@ A new operator is one file: its spec (sizes, reference, price), its part of the 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from math import log2
 from random import Random
@@ -122,21 +122,21 @@ def working_precision(*arrays: np.ndarray) -> np.dtype:
 
 
 def rounding_of_sums(
-    out: DType, length: int, magnitude: np.ndarray, wanted: np.ndarray, acc: DType | None = None
+    out: DType, length: int, magnitude: np.ndarray, wanted: Callable[[], np.ndarray], acc: DType | None = None
 ) -> np.ndarray:
     """
     Return one expected rounding error of sums of ``length`` products, an array like ``magnitude``.
 
     The errors of a sum behave like a random walk: sqrt(length) times the unit roundoff of the accumulator times the
     sum of the absolute products (``magnitude``). Storing in a narrower type rounds once more, in proportion to the
-    result ``wanted``. Never 0: where every product is 0, the smallest number of the type stands in, so that any error
-    is too large. Whole numbers do not round.
+    result ``wanted``, which is asked for only then. Never 0: where every product is 0, the smallest number of the type
+    stands in, so that any error is too large. Whole numbers do not round.
     """
     if out.whole:
         return np.full(magnitude.shape, _WHOLE_TOLERANCE)
     acc = acc or out.accumulator
     accumulated = np.sqrt(max(length, 1)) * _UNIT_ROUNDOFF[acc] * magnitude
-    stored = _UNIT_ROUNDOFF[out] * np.abs(wanted) if out is not acc else 0.0
+    stored = _UNIT_ROUNDOFF[out] * np.abs(wanted()) if out is not acc else 0.0
     return accumulated + stored + _SMALLEST[out]
 
 

@@ -190,13 +190,18 @@ class GemmSpec:
         return self.out_dtype.round(result) if own else result.astype(kind, copy=False)
 
     def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return one expected rounding error of each element of C, computed in float64; never 0."""
+        """
+        Return one expected rounding error of each element of C; never 0.
+
+        Magnitudes are summed in single precision: they are a yardstick of one or two digits, and |A||B| takes half as
+        long as in double.
+        """
         exact = {name: array.astype(np.float64, copy=False) for name, array in operands.items()}
         magnitude = np.zeros((self.m, self.n))
         if self.alpha:
-            a, b = self._matrices(exact)
-            magnitude = abs(self.alpha) * (np.abs(a) @ np.abs(b))
-        scale = rounding_of_sums(self.out_dtype, self.k, magnitude, self.reference(exact), self.acc_dtype)
+            a, b = (np.abs(matrix).astype(np.float32, copy=False) for matrix in self._matrices(operands))
+            magnitude = abs(self.alpha) * (a @ b).astype(np.float64)
+        scale = rounding_of_sums(self.out_dtype, self.k, magnitude, lambda: self.reference(exact), self.acc_dtype)
         if self.beta:
             scale += unit_roundoff(self.out_dtype) * np.abs(self.beta * exact["C"])
         return scale

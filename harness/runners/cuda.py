@@ -135,6 +135,12 @@ class CudaWorker:
         self._slots += 1
         return CudaSession(self, self._slots, item, arena)
 
+    def once(self, item: CudaObject, arena: "Arena | DeviceProblem", timeout_s: float) -> Callable[[], Verdict]:
+        """Make one checked call in a session of its own; the function returned tells its verdict."""
+        with self.open(item, arena) as session:
+            verdict = session.call(timeout_s)
+        return lambda: verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceProblem:

@@ -22,6 +22,7 @@ class EmulatedWorker(NativeWorker):
 
     clock = "model"
     repeatable = True
+    patience = PATIENCE
 
     def __init__(self, executable: Path, target: Target, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(executable, {**(environment or {}), "OPW_MACHINE": machine_text(target)})

@@ -9,7 +9,7 @@ import json
 import os
 import selectors
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class NativeWorker:
 
     clock = "cpu"
     repeatable = False
+    patience = 1.0
+    """How much longer a call may take than on a machine."""
 
     def __init__(
         self,
@@ -103,15 +105,27 @@ class NativeWorker:
 
     def request(self, line: str, timeout_s: float) -> dict[str, Any]:
         """Send one command and return its reply; raise `RunnerError` when the worker itself fails."""
+        self._send(line)
+        return self._reply(timeout_s)
+
+    def _send(self, *lines: str) -> None:
         process = self._process or self._start()
         try:
-            process.stdin.write(line.encode() + b"\n")
-            process.stdin.flush()
-            reply = json.loads(self._read_line(process, timeout_s))
+            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _reply(self, timeout_s: float) -> dict[str, Any]:
+        try:
+            if self._process is None:
+                raise EOFError("it was closed")
+            return json.loads(self._read_line(self._process, timeout_s))
         except (OSError, EOFError, TimeoutError, ValueError) as error:
-            self.close()
-            raise RunnerError(f"the guarded worker stopped answering ({error}); run again") from error
-        return reply
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> RunnerError:
+        self.close()
+        return RunnerError(f"the guarded worker stopped answering ({error}); run again")
 
     def open(self, item: NativeObject, arena: Arena) -> "Session":
         """Start a session; a candidate that cannot be loaded gives a session whose `verdict` says why."""
@@ -122,6 +136,24 @@ class NativeWorker:
         session = self._session(slot, reply)
         session.trusted = item.trusted
         return session
+
+    def once(self, item: NativeObject, arena: Arena, timeout_s: float) -> Callable[[], Verdict]:
+        """
+        Begin one checked call in a session of its own; the function returned waits for its verdict.
+
+        Open, call and close go out together, so that the caller may prepare the next call meanwhile.
+        """
+        if not self._free:
+            raise RunnerError(f"more than {SLOTS} sessions are open in one worker")
+        slot, limit_s = self._free[-1], self.patience * timeout_s
+        self._send(f"open {slot} {_problem(arena)} {_object(item)}", f"call {slot} {int(limit_s * 1000)}", f"close {slot}")
+
+        def verdict() -> Verdict:
+            opened = verdict_of(self._reply(90))
+            called, _ = self._reply(limit_s + 30), self._reply(10)
+            return verdict_of(called) if opened.ok else opened
+
+        return verdict
 
     def _session(self, slot: int, reply: Mapping[str, Any]) -> "Session":
         return Session(self, slot, reply)

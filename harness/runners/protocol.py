@@ -5,6 +5,7 @@ What verify, tune and compare ask of a runner: a worker that opens sessions, eac
 answer with the same verdicts. What differs between them is said here and nowhere else.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from harness.record import Verdict
@@ -54,3 +55,10 @@ class Worker(Protocol):
 
     def open(self, item: NativeObject, arena: Arena) -> Session:
         """Start a session; a candidate that cannot be loaded gives a session whose `verdict` says why."""
+
+    def once(self, item: NativeObject, arena: Arena, timeout_s: float) -> Callable[[], Verdict]:
+        """
+        Begin one checked call in a session of its own; the function returned waits for its verdict.
+
+        Until it has been called the worker takes no other request.
+        """
