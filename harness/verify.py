@@ -53,8 +53,8 @@ def exact_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
     def integers(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
         if dtype.whole:
             return _any_integers(rng, shape, dtype)
-        drawn = rng.integers(-2, 3, shape)
-        return drawn * (rng.integers(0, 8, shape) == 0) if sparse else drawn
+        drawn = rng.integers(-2, 3, shape, np.int8)
+        return drawn * (rng.integers(0, 8, shape, np.int8) == 0) if sparse else drawn
 
     return _draw(spec, integers)
 
@@ -65,8 +65,9 @@ def real_operands(spec: OperatorSpec, rng: np.random.Generator) -> Operands:
     def normal(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
         if dtype.whole:
             return _any_integers(rng, shape, dtype)
+        wide = np.float64 if dtype is DType.F64 else np.float32
         scale = 2.0 ** rng.integers(-3, 4, (*shape[:1], *(1 for _ in shape[1:])))
-        return rng.standard_normal(shape) * scale
+        return rng.standard_normal(shape, wide) * scale.astype(wide)
 
     return _draw(spec, normal)
 
@@ -225,7 +226,7 @@ def verify(
     Verify everything that is promised of a tuned operator, on data that tuning never saw.
 
     The spec itself: exactly, with over-run guards, and for rounding. Its neighbours around the block sizes: exactly,
-    flush with either guard, and once with NaN and infinity among the inputs.
+    flush with the upper guard, and flush with the lower one with NaN and infinity among the inputs.
     """
     rng = np.random.default_rng([seed, 0x0972])
     residual, specs = float("nan"), []
@@ -248,8 +249,7 @@ def _calls(spec: OperatorSpec, tunables: Mapping[str, int], rng: np.random.Gener
     yield _Call(spec=spec, operands=real_operands(spec, rng), placement=Placement.ALIGNED, reals=True)
     for near in spec.neighbours(tunables):
         yield _Call(spec=near, operands=exact_operands(near, rng), placement=Placement.END)
-        yield _Call(spec=near, operands=exact_operands(near, rng), placement=Placement.START)
-        yield _Call(spec=near, operands=special_operands(near, rng), placement=Placement.ALIGNED)
+        yield _Call(spec=near, operands=special_operands(near, rng), placement=Placement.START)
 
 
 def _on(spec: OperatorSpec, verdict: Verdict) -> Verdict:

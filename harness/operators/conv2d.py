@@ -5,6 +5,7 @@ Cross-correlation with zero padding, as deep-learning frameworks define it; ``f`
 Optional: groups (depthwise: one channel each), a bias and a ReLU after the sum, weights that are known ahead of time.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -166,9 +167,10 @@ class Conv2dSpec:
         return self.dtype.round(result) if own else result.astype(kind, copy=False)
 
     def rounding_scale(self, operands: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return one expected rounding error of each element of Y, computed in float64; never 0."""
+        """Return one expected rounding error of each element of Y; never 0. Magnitudes are summed in single precision."""
         given = {name: operands[name].astype(np.float64, copy=False) for name in self._read()}
-        magnitude = self._correlate(np.abs(given["X"]), np.abs(given["W"]))
+        sizes = {name: np.abs(operands[name]).astype(np.float32, copy=False) for name in ("X", "W")}
+        magnitude = self._correlate(sizes["X"], sizes["W"]).astype(np.float64)
         if self.bias:
             magnitude += np.abs(given["B"] if self.layout == "nhwc" else given["B"][:, None, None])
         return rounding_of_sums(self.dtype, self.depth, magnitude, lambda: self.reference(given))
@@ -267,7 +269,7 @@ def _touched(image: int, kernel: int, spec: Conv2dSpec) -> int:
 
 def _tight(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the strides of a row-major array without gaps."""
-    return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _parse(rest: str, dtype: DType) -> Conv2dSpec:
