@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 
 _BLAS = {"fp32": "s", "fp64": "d", "fp16": "h", "bf16": "bf16", "int8": "i8", "int32": "i32"}
-_STORED = {"fp32": "f4", "fp64": "f8", "fp16": "f2", "bf16": "u2", "int8": "i1", "int32": "i4"}
+_STORED = {name: np.dtype(kind) for name, kind in (("fp32", "f4"), ("fp64", "f8"), ("fp16", "f2"), ("bf16", "u2"), ("int8", "i1"), ("int32", "i4"))}
 _ACCUMULATED = {"fp16": "fp32", "bf16": "fp32", "int8": "int32"}
 _RESULT = {"int8": "int32"}
 _POISON = {"fp32": 0x7FB5A5A5, "fp64": 0x7FFDA5A5A5A5A5A5, "fp16": 0x7FA5, "bf16": 0x7FB5, "int8": 0x5A, "int32": 0x7FB5A5A5}
@@ -29,7 +29,7 @@ class DType(StrEnum):
     @property
     def numpy(self) -> np.dtype:
         """Return the numpy dtype of one element as it is stored; bf16 is stored as its 16 bits."""
-        return np.dtype(_STORED[self.value])
+        return _STORED[self._value_]
 
     @property
     def bytes(self) -> int:

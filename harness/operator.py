@@ -37,9 +37,12 @@ class Operand:
     @property
     def elements(self) -> int:
         """Return how many elements the buffer spans, gaps included; 0 when any extent is 0."""
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((extent - 1) * stride for extent, stride in zip(self.shape, self.strides, strict=True))
+        last = 0
+        for extent, stride in zip(self.shape, self.strides, strict=True):
+            if extent == 0:
+                return 0
+            last += (extent - 1) * stride
+        return last + 1
 
     @property
     def bytes(self) -> int:
@@ -50,8 +53,8 @@ class Operand:
         """Return the operand's strided view of its flat buffer."""
         if self.elements == 0:
             return np.empty(self.shape, self.dtype.numpy)
-        steps = tuple(stride * flat.itemsize for stride in self.strides)
-        return np.lib.stride_tricks.as_strided(flat[: self.elements], self.shape, steps)
+        size = flat.itemsize
+        return np.ndarray(self.shape, flat.dtype, flat, 0, [stride * size for stride in self.strides])
 
 
 @runtime_checkable

@@ -9,7 +9,9 @@ Expected values never leave this process; the candidate runs in a guarded child.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +22,12 @@ from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
 from harness.runners.protocol import Worker
 
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
 REJECT_ABOVE = 4.0
+ALONE_FLOPS = 5e9
+"""Up to here numpy's BLAS works with one thread: more wait for each other, and for the core that the worker is on."""
 FRESH_SEED = 7919
 """Verification of what is compared, and the comparison, draw from another stream than tuning does."""
 OK = Verdict(outcome=Outcome.OK)
@@ -230,7 +237,8 @@ def verify(
     """
     rng = np.random.default_rng([seed, 0x0972])
     residual, specs = float("nan"), []
-    with closing(_run_ahead(worker, item, _calls(spec, tunables, rng))) as answers:
+    threads = _blas().limit(limits=1 if spec.flops <= ALONE_FLOPS else None, user_api="blas")
+    with threads, closing(_run_ahead(worker, item, _calls(spec, tunables, rng))) as answers:
         for call, verdict, got in answers:
             specs += [call.spec] if call.spec not in specs[-1:] else []
             if call.reals:
@@ -241,6 +249,14 @@ def verify(
             if not verdict.ok:
                 return Verification(verdict=verdict, residual=residual, specs=len(specs))
     return Verification(verdict=OK, residual=residual, specs=len(specs))
+
+
+@cache
+def _blas() -> "ThreadpoolController":
+    """Return what sets the threads of numpy's BLAS."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _calls(spec: OperatorSpec, tunables: Mapping[str, int], rng: np.random.Generator) -> Iterator[_Call]:

@@ -185,13 +185,14 @@ class Conv2dSpec:
         border, groups, pixels = (self.padding, self.padding), self.groups, self.oh * self.ow
         padded = np.pad(x, ((0, 0), (0, 0), border, border))
         filters = w.reshape(groups, self.f // groups, self.c // groups, self.r, self.s)
+        taps = np.ascontiguousarray(np.moveaxis(filters, (3, 4), (0, 1)))  # BLAS takes no matrix with gaps between elements
         result = np.zeros((self.n, groups, self.f // groups, pixels), x.dtype)
         for i in range(self.r):
             for j in range(self.s):
                 rows = slice(i * self.dilation, i * self.dilation + (self.oh - 1) * self.stride + 1, self.stride)
                 columns = slice(j * self.dilation, j * self.dilation + (self.ow - 1) * self.stride + 1, self.stride)
                 seen = padded[:, :, rows, columns].reshape(self.n, groups, self.c // groups, pixels)
-                result += filters[..., i, j] @ seen
+                result += taps[i, j] @ seen
         result = result.reshape(self.n, self.f, self.oh, self.ow)
         return np.moveaxis(result, 1, 3) if self.layout == "nhwc" else result
 
