@@ -1,5 +1,5 @@
 /*
- * Caches, miss buffers, stream prefetcher and memory: how long an access waits beyond a hit in the first level.
+ * Caches, miss buffers and memory: how long an access waits beyond a hit in the first level.
  *
  * A line carries the time at which it arrives, so a second access to it waits for the rest only. Transfers between
  * levels and from memory occupy their path for a while each, which is what limits bandwidth; written lines go back
@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "guest.h"
+#include "prefetch.h"
 #include "timing.h"
 
 #define LEVELS 3
 #define MISSES_MAX 64
-#define STREAMS_MAX 32
 #define RECENT 256
 #define GATHERED 8
 #define NOBODY ~0ULL
@@ -28,6 +28,7 @@ struct line {
 
 static struct level {
     int64_t bytes, ways, sets;
+    uint64_t mask; /* of a set's number where sets are a power of two, else 0 */
     int fifo;
     int64_t latency, occupancy; /* beyond a hit in the first level; of the path up, a line */
     int64_t path_free;
@@ -35,18 +36,11 @@ static struct level {
     uint64_t hits, misses;
 } levels[LEVELS];
 
-static struct stream {
-    uint64_t last;
-    int direction, confidence;
-    int first_done, second_done; /* lines ahead of `last` that were fetched already */
-    uint32_t used;
-} streams[STREAMS_MAX];
-
-static int line_bits = 6, page_bits = 12, level_count;
+static int level_count;
+int cache_line_bits = 6, cache_page_bits = 12;
 static int64_t memory_latency, memory_occupancy, write_back, memory_free;
 static int first_misses = 4, second_misses = 16;
 static int64_t first_busy[MISSES_MAX], second_busy[MISSES_MAX];
-static int stream_count, ahead_first, ahead_second, confidence_needed = 2, stops_at_page = 1;
 static int write_allocate = 1;
 static uint32_t clock_hand;
 static struct line gathered[GATHERED]; /* lines that are being written past the caches */
@@ -74,9 +68,11 @@ static void read_level(const char *rest)
     if (count < 5 || number < 1 || number > LEVELS || bytes < line * ways || line & (line - 1))
         guest_fails("worker", "cache %s: write level, bytes, ways, line, lru or fifo, latency, occupancy", rest);
     struct level *level = &levels[number - 1];
-    *level = (struct level){.bytes = bytes, .ways = ways, .sets = bytes / line / ways, .fifo = strcmp(policy, "fifo") == 0,
+    int64_t sets = bytes / line / ways;
+    *level = (struct level){.bytes = bytes, .ways = ways, .sets = sets, .fifo = strcmp(policy, "fifo") == 0,
+                            .mask = sets & (sets - 1) ? 0 : (uint64_t)sets - 1,
                             .latency = ticks(latency), .occupancy = ticks(occupancy)};
-    line_bits = __builtin_ctz((unsigned)line);
+    cache_line_bits = __builtin_ctz((unsigned)line);
     level_count = number > level_count ? number : level_count;
 }
 
@@ -91,19 +87,12 @@ int cache_configure(const char *key, const char *rest)
     } else if (strcmp(key, "misses") == 0 && count >= 2) { /* outstanding, of the first level and of the second */
         first_misses = a < 1 ? 1 : a > MISSES_MAX ? MISSES_MAX : (int)a;
         second_misses = b < 1 ? 1 : b > MISSES_MAX ? MISSES_MAX : (int)b;
-    } else if (strcmp(key, "prefetch") == 0 && count == 3) { /* STREAMS, lines ahead into L1, lines ahead into L2 */
-        stream_count = a > STREAMS_MAX ? STREAMS_MAX : (int)a;
-        ahead_first = (int)b, ahead_second = (int)c;
-    } else if (strcmp(key, "prefetch_confidence") == 0) {
-        confidence_needed = (int)a;
-    } else if (strcmp(key, "prefetch_stops_at_page") == 0) {
-        stops_at_page = (int)a;
     } else if (strcmp(key, "page_bits") == 0) {
-        page_bits = (int)a;
+        cache_page_bits = (int)a;
     } else if (strcmp(key, "write_allocate") == 0) {
         write_allocate = (int)a;
     } else {
-        return 0;
+        return prefetch_configure(key, rest);
     }
     return 1;
 }
@@ -132,7 +121,7 @@ void cache_restart(void)
     }
     memset(first_busy, 0, sizeof first_busy);
     memset(second_busy, 0, sizeof second_busy);
-    memset(streams, 0, sizeof streams);
+    prefetch_restart();
     memset(gathered, 0xff, sizeof gathered);
     memory_free = 0;
     prefetched = written_back = 0;
@@ -141,15 +130,17 @@ void cache_restart(void)
 /* Physical line of a guest address: pages keep their offsets, their frames are hashed. */
 static inline uint64_t physical(uint64_t address)
 {
-    uint64_t page = address >> page_bits, frame = page * 0x9e3779b97f4a7c15;
+    uint64_t page = address >> cache_page_bits, frame = page * 0x9e3779b97f4a7c15;
     frame ^= frame >> 29;
     frame = (frame * 0xbf58476d1ce4e5b9) >> 40;
-    return (frame << (page_bits - line_bits)) | (address >> line_bits & ((1ULL << (page_bits - line_bits)) - 1));
+    int lines_bits = cache_page_bits - cache_line_bits;
+    return frame << lines_bits | (address >> cache_line_bits & ((1ULL << lines_bits) - 1));
 }
 
 static inline struct line *set_of(struct level *level, uint64_t tag)
 {
-    return level->lines + (int64_t)(tag % (uint64_t)level->sets) * level->ways;
+    uint64_t set = level->mask ? tag & level->mask : tag % (uint64_t)level->sets;
+    return level->lines + (int64_t)set * level->ways;
 }
 
 static inline struct line *look_up(struct level *level, uint64_t tag)
@@ -167,7 +158,7 @@ static inline struct line *look_up(struct level *level, uint64_t tag)
 /* Look a guest address up in the first level. */
 static inline struct line *look_up_first(uint64_t address)
 {
-    uint64_t number = address >> line_bits;
+    uint64_t number = address >> cache_line_bits;
     struct recent *short_cut = &recent[number % RECENT];
     if (short_cut->line == number && short_cut->at->tag == short_cut->tag) {
         if (!levels[0].fifo)
@@ -257,7 +248,7 @@ static int64_t from_below(uint64_t tag, int64_t now, int climbs)
 }
 
 /* Fetch one line ahead; 0 where the buffers are full. */
-static int fetch_ahead(uint64_t address, int into_first, int64_t now)
+int cache_fetch_ahead(uint64_t address, int into_first, int64_t now)
 {
     uint64_t tag;
     if (into_first) {
@@ -280,57 +271,6 @@ static int fetch_ahead(uint64_t address, int into_first, int64_t now)
     }
     prefetched++;
     return 1;
-}
-
-static struct stream *follow(uint64_t line)
-{
-    for (int i = 0; i < stream_count; i++) {
-        struct stream *s = &streams[i];
-        int64_t distance = (int64_t)(line - s->last);
-        if (!s->used || distance > 2 || distance < -2)
-            continue;
-        s->used = ++clock_hand;
-        if (distance == 0)
-            return NULL;
-        int direction = distance > 0 ? 1 : -1, moved = (int)(distance * direction), same = direction == s->direction;
-        s->confidence = same ? s->confidence + 1 : 1;
-        s->first_done = same && s->first_done > moved ? s->first_done - moved : 0;
-        s->second_done = same && s->second_done > moved ? s->second_done - moved : 0;
-        s->direction = direction;
-        s->last = line;
-        return s;
-    }
-    if (!stream_count)
-        return NULL;
-    struct stream *s = streams;
-    for (int i = 1; i < stream_count; i++)
-        if (streams[i].used < s->used)
-            s = &streams[i];
-    *s = (struct stream){.last = line, .used = ++clock_hand};
-    return NULL;
-}
-
-/* Fetch from `done` + 1 to `wanted` lines ahead of a stream; returns how far it came. */
-static int run_ahead(const struct stream *s, int done, int wanted, int into_first, int64_t now)
-{
-    for (int k = done + 1; k <= wanted; k++) {
-        uint64_t next = (s->last + (uint64_t)(int64_t)(s->direction * k)) << line_bits;
-        int leaves_page = next >> page_bits != s->last >> (page_bits - line_bits);
-        if ((stops_at_page && leaves_page) || !fetch_ahead(next, into_first, now))
-            return k - 1;
-    }
-    return wanted > done ? wanted : done;
-}
-
-static void prefetch_streams(uint64_t address, int64_t now)
-{
-    struct stream *s = follow(address >> line_bits);
-    if (!s || s->confidence < confidence_needed)
-        return;
-    s->first_done = run_ahead(s, s->first_done, ahead_first, 1, now);
-    if (s->second_done < s->first_done)
-        s->second_done = s->first_done;
-    s->second_done = run_ahead(s, s->second_done, ahead_second, 0, now);
 }
 
 /* Write past the caches: stores to one line are gathered, so it goes out once; when memory has taken it. */
@@ -374,9 +314,9 @@ static int64_t access_line(uint64_t address, int64_t now, int store)
 static inline int64_t access_all(uint64_t address, uint32_t bytes, int64_t now, int store)
 {
     int64_t latest = now;
-    uint64_t last = (address + (bytes ? bytes - 1 : 0)) >> line_bits;
-    for (uint64_t line = address >> line_bits; line <= last; line++) {
-        int64_t ready = access_line(line << line_bits, now, store);
+    uint64_t last = (address + (bytes ? bytes - 1 : 0)) >> cache_line_bits;
+    for (uint64_t line = address >> cache_line_bits; line <= last; line++) {
+        int64_t ready = access_line(line << cache_line_bits, now, store);
         latest = ready > latest ? ready : latest;
     }
     return latest - now;
@@ -394,7 +334,7 @@ int64_t cache_store(uint64_t address, uint32_t bytes, int64_t now)
 
 void cache_prefetch(uint64_t address, int64_t now)
 {
-    fetch_ahead(address, 1, now);
+    cache_fetch_ahead(address, 1, now);
 }
 
 void cache_counters(char *out, int room)

@@ -13,12 +13,10 @@
 #include <string.h>
 
 #include "guest.h"
+#include "ports.h"
 
-#define PORTS 16
 #define WINDOW_MAX 512
 #define STORE_BUFFER_MAX 64
-#define RING 64        /* words of 64 cycles of port use that are remembered */
-#define GAP_LONGEST 32 /* cycles; a longer operation is not fitted into a gap */
 #define PREDICTORS 4096
 #define GENERAL_REGISTERS 32 /* the numbers below are integer registers, in every instruction set */
 
@@ -42,45 +40,18 @@ static const uint8_t class_like[] = {
 #undef X
 };
 
-static char port_names[PORTS][16];
 static double clock_hz = 1e9;
 static int out_of_order, issue_width = 1, window = 64, store_buffer = 8;
 static int64_t mispredict = 8 * TICKS, step = TICKS;
 static enum blocking blocking;
 
 static int64_t ready[TIMING_REGISTERS];
-static int64_t port_free[PORTS];
-/*
- * Out of order: the cycles in which a port is busy, a bit each, from word `ring_first` (64 cycles each) to RING words on.
- * Nothing begins before `dispatched`, so words fall out at that end and come in empty at the other.
- */
-static uint64_t port_busy[PORTS][RING];
-static int64_t ring_first;
-static int64_t port_end[PORTS]; /* the cycle from which on nothing is planned */
-static int port_count;
 static int64_t carry[TIMING_CLASS_COUNT];
 static int64_t last_issue, last_done, resume, dispatched, retired_last;
 static int64_t retired[WINDOW_MAX], stores[STORE_BUFFER_MAX];
 static int oldest, oldest_store;
 static uint8_t predictor[PREDICTORS];
 static uint64_t instructions, mispredicted;
-
-/* "V0+V1": any one of them. */
-static uint16_t ports_of(char *text)
-{
-    uint16_t mask = 0;
-    for (char *name = strtok(text, "+"); name; name = strtok(NULL, "+")) {
-        int i = 0;
-        while (i < PORTS && port_names[i][0] && strcmp(port_names[i], name))
-            i++;
-        if (i == PORTS)
-            guest_fails("worker", "more than %d ports", PORTS);
-        snprintf(port_names[i], sizeof port_names[i], "%s", name);
-        port_count = i >= port_count ? i + 1 : port_count;
-        mask |= (uint16_t)(1 << i);
-    }
-    return mask;
-}
 
 /* class NAME LATENCY PORTS CYCLES [CYCLES2 CYCLES4 CYCLES8]; a missing one is twice the one before. */
 static void read_class(const char *rest)
@@ -94,7 +65,7 @@ static void read_class(const char *rest)
     if (count < 4 || i == TIMING_CLASS_COUNT)
         guest_fails("worker", "class %s: write a known class, its latency, its ports and its cycles", rest);
     classes[i].latency = (int64_t)(latency * TICKS);
-    classes[i].ports = ports_of(ports);
+    classes[i].ports = ports_named(ports);
     classes[i].given = 1;
     for (int k = 0; k < 4; k++)
         classes[i].cycles[k] = k + 4 <= count ? (int64_t)(cycles[k] * TICKS + 0.5) : 2 * classes[i].cycles[k - 1];
@@ -144,10 +115,7 @@ void timing_reset(void)
 void timing_restart(void)
 {
     memset(ready, 0, sizeof ready);
-    memset(port_free, 0, sizeof port_free);
-    memset(port_busy, 0, sizeof port_busy);
-    memset(port_end, 0, sizeof port_end);
-    ring_first = 0;
+    ports_reset();
     memset(carry, 0, sizeof carry);
     memset(retired, 0, sizeof retired);
     memset(stores, 0, sizeof stores);
@@ -210,122 +178,12 @@ static inline void targets_done(const struct timing_op *op, int64_t first, int64
             ready[op->target[s].first + i] = first + share(i, op->target[s].count, cycles);
 }
 
-/* In order: the earliest free of the ports, and it is taken. */
-static inline int64_t take_port(uint16_t ports, int64_t when, int64_t cycles)
+/* Out of order: ports are given for whole cycles; fractions add up over the instructions of a class. */
+static inline int64_t fit_whole_cycles(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
 {
-    int best = __builtin_ctz(ports);
-    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
-        if (port_free[__builtin_ctz(rest)] < port_free[best])
-            best = __builtin_ctz(rest);
-    if (port_free[best] > when)
-        when = port_free[best];
-    port_free[best] = when + cycles;
-    return when;
-}
-
-/* Forget the cycles before `dispatched`. */
-static void turn_ring(void)
-{
-    int64_t first = dispatched >> (TICK_BITS + 6), gone = first - ring_first;
-    for (int64_t word = ring_first; word < ring_first + (gone < RING ? gone : RING); word++)
-        for (int port = 0; port < port_count; port++)
-            port_busy[port][word & (RING - 1)] = 0;
-    ring_first = first;
-}
-
-/* Bit i: the port is busy in `cycle` + i. */
-static inline uint64_t busy_from(const uint64_t *port, int64_t cycle)
-{
-    uint64_t low = port[cycle >> 6 & (RING - 1)], high = port[((cycle >> 6) + 1) & (RING - 1)];
-    return (uint64_t)(((unsigned __int128)high << 64 | low) >> (cycle & 63));
-}
-
-static void occupy(int port, int64_t cycle, int64_t cycles)
-{
-    port_end[port] = later(port_end[port], cycle + cycles);
-    for (; cycles > 0; cycles -= GAP_LONGEST, cycle += GAP_LONGEST) {
-        unsigned __int128 bits = (unsigned __int128)((1ULL << (cycles < GAP_LONGEST ? cycles : GAP_LONGEST)) - 1) << (cycle & 63);
-        port_busy[port][cycle >> 6 & (RING - 1)] |= (uint64_t)bits;
-        port_busy[port][((cycle >> 6) + 1) & (RING - 1)] |= (uint64_t)(bits >> 64);
-    }
-}
-
-/* The port with the earliest gap of `cycles` from `*cycle` on, which becomes the gap's first cycle. */
-static int find_gap(uint16_t ports, int64_t *cycle, int64_t cycles)
-{
-    for (;; *cycle += 65 - cycles) {
-        int best = 64, chosen = 0;
-        for (unsigned rest = ports; rest; rest &= rest - 1) {
-            int port = __builtin_ctz(rest);
-            uint64_t gaps = ~busy_from(port_busy[port], *cycle);
-            for (int64_t k = 1; k < cycles; k++)
-                gaps &= gaps >> 1; /* from here on k + 1 cycles are free */
-            int wait = gaps ? __builtin_ctzll(gaps) : 64;
-            chosen = wait < best ? port : chosen;
-            best = wait < best ? wait : best;
-        }
-        if (best < 64) {
-            *cycle += best;
-            return chosen;
-        }
-    }
-}
-
-/* The same for the one cycle that most instructions take. */
-static inline int find_cycle(uint16_t ports, int64_t *cycle)
-{
-    uint64_t busy;
-    for (;; *cycle += 64) {
-        busy = ~0ULL;
-        for (unsigned rest = ports; rest; rest &= rest - 1)
-            busy &= busy_from(port_busy[__builtin_ctz(rest)], *cycle);
-        if (~busy)
-            break;
-    }
-    *cycle += __builtin_ctzll(~busy);
-    for (unsigned rest = ports;; rest &= rest - 1) {
-        int port = __builtin_ctz(rest);
-        if (!(port_busy[port][*cycle >> 6 & (RING - 1)] >> (*cycle & 63) & 1))
-            return port;
-    }
-}
-
-static int find_end(uint16_t ports, int64_t *cycle)
-{
-    int best = __builtin_ctz(ports);
-    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
-        if (port_end[__builtin_ctz(rest)] < port_end[best])
-            best = __builtin_ctz(rest);
-    *cycle = port_end[best] > *cycle ? port_end[best] : *cycle;
-    return best;
-}
-
-static void take_long(uint16_t ports, int64_t *cycle, int64_t cycles, int64_t kept)
-{
-    int fits = cycles <= GAP_LONGEST && *cycle + cycles < kept;
-    int port = fits ? find_gap(ports, cycle, cycles) : find_end(ports, cycle);
-    if (*cycle + cycles < kept)
-        occupy(port, *cycle, cycles);
-    else /* beyond what is kept bit by bit */
-        port_end[port] = *cycle + cycles;
-}
-
-/* Out of order: the port with the earliest gap, at its time. Fractions of a cycle add up over instructions of a class. */
-static inline int64_t take_gap(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
-{
-    int64_t sum = cycles + carry[op->class], whole = sum >> TICK_BITS, cycle = (when + TICKS - 1) >> TICK_BITS;
+    int64_t sum = cycles + carry[op->class], whole = sum >> TICK_BITS;
     carry[op->class] = sum & (TICKS - 1);
-    if (!whole)
-        return when;
-    int64_t kept = 64 * (ring_first + RING - 2);
-    if (__builtin_expect(whole == 1 && cycle < kept, 1)) {
-        int port = find_cycle(ports, &cycle);
-        port_busy[port][cycle >> 6 & (RING - 1)] |= 1ULL << (cycle & 63);
-        port_end[port] = later(port_end[port], cycle + 1);
-    } else {
-        take_long(ports, &cycle, whole, kept);
-    }
-    return cycle * TICKS;
+    return whole ? ports_fit(ports, when, whole) : when;
 }
 
 /* The time at which an instruction begins; its port is taken from then on. */
@@ -338,15 +196,14 @@ static inline int64_t begin(const struct timing_op *op, int64_t cycles)
         int64_t next = last_issue + step > resume ? last_issue + step : resume;
         if (when < next)
             when = next;
-        return last_issue = take_port(class->ports, when, cycles);
+        return last_issue = ports_take(class->ports, when, cycles);
     }
     int64_t next = dispatched + step > resume ? dispatched + step : resume;
     dispatched = retired[oldest] > next ? retired[oldest] : next;
-    if (__builtin_expect(dispatched >> (TICK_BITS + 6) != ring_first, 0))
-        turn_ring();
+    ports_forget(dispatched);
     if (when < dispatched + TICKS)
         when = dispatched + TICKS;
-    return take_gap(op, class->ports, when, cycles);
+    return fit_whole_cycles(op, class->ports, when, cycles);
 }
 
 static inline void finish(int64_t done)
