@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.baselines import Baseline
 from harness.case import Case
-from harness.modelled import time_sample
+from harness.library_times import time_sample
 from harness.operators.gemm import GemmSpec
 from harness.sampling import MEASURED_FLOPS, sample
 from harness.store import Store, default_store

@@ -10,7 +10,7 @@ import argparse
 
 from benchmarks.emulator_speed import first_guess
 from harness.case import Case
-from harness.modelled import time_sample
+from harness.library_times import time_sample
 from harness.operators.gemm import GemmSpec
 from harness.sampling import Point, Sample, sample
 from harness.store import Store, default_store

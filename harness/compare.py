@@ -20,7 +20,7 @@ from harness.case import Case
 from harness.keepsake import keep_object, keep_texts, kept_object
 from harness.kernel import Author, Candidate
 from harness.measure import ROUNDS, Slices, Watch, below_floor, interleave, need, quiet_rounds, undisturbed
-from harness.modelled import compare_modelled
+from harness.modelled import compare_modelled, unanswered
 from harness.operator import OperatorSpec
 from harness.probe import open_probe, open_watch, peak_kind
 from harness.record import Outcome, Record, Verdict
@@ -86,6 +86,12 @@ def verify_tuned(bench: Workbench, tuned: Tuned) -> Verification:
             return verify_on_gpu(worker, tuned.item, tuned.case.spec, dict(tuned.candidate.values), FRESH_SEED)
         spec = shrunk(tuned.case.spec, VERIFIED_FLOPS) if worker.repeatable else tuned.case.spec
         return verify(worker, tuned.item, spec, dict(tuned.candidate.values), FRESH_SEED)
+
+
+def unavailable(bench: Workbench, baseline: Baseline, case: Case) -> str | None:
+    """Return why a case cannot be compared with a library, cause and remedy, or None; a model may know it without having it."""
+    target = bench.target(case.target)
+    return unanswered(bench, baseline, case) if target.runner == "emulated" else baseline.unavailable(case, target)
 
 
 def compare(
@@ -227,10 +233,8 @@ def _modelled(
     record: Record,
     reference: Record | None,
 ) -> Record:
-    spec, target = tuned.case.spec, bench.target(tuned.case.target)
-    libraries = {name: baseline.build(bench.toolchain, target, tuned.case) for name, baseline in baselines.items()}
     earlier = kept_object(bench.store, reference.facts.get("object") or {}) if reference else None
-    compared = compare_modelled(bench, record, spec, tuned.item, libraries, earlier)
+    compared = compare_modelled(bench, record, tuned.case, tuned.item, baselines, earlier)
     named = _named(reference) if earlier is not None else None
     return replace(compared, facts={**compared.facts, "reference": named})
 

@@ -18,12 +18,13 @@ from harness.build import Builder
 from harness.case import Case
 from harness.dtype import DType
 from harness.errors import TargetUnavailable
+from harness.fingerprint import model_fingerprint
 from harness.host import detect_host
 from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.probe import peak_kind, probe_object, rates
 from harness.registry import discover
-from harness.runners.emulated import EmulatedWorker, machine_text
+from harness.runners.emulated import EmulatedWorker
 from harness.runners.native import NativeObject, NativeWorker
 from harness.runners.protocol import Worker
 from harness.sandbox import Sandbox
@@ -153,7 +154,7 @@ class Workbench:
         """Return what a tuned operator depends on beyond its identity; a modelled one also on its model."""
         known = {"author": author.fingerprint, "toolchain": self.compiler_name(target)}
         if target.runner == "emulated":
-            known["model"] = digest(machine_text(target), self.toolchain.emulator(target.isa).read_bytes().hex())
+            known["model"] = model_fingerprint(target)
         return known
 
     def machine_facts(self, target: Target) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class Peer:
     ratio_low: float | None
     ratio_high: float | None
     samples_s: tuple[float, ...]
+    model: str | None = None
+    """The fingerprint of the timing model its time is of; None where it was measured."""
+    shipped: bool = False
+    """Whether that time came with the source and was not computed in the store it is compared in."""
 
     @property
     def ok(self) -> bool:
@@ -212,6 +216,8 @@ def _peer(name: str, facts: Mapping[str, Any]) -> Peer:
         ratio_low=number(facts, "ratio_low"),
         ratio_high=number(facts, "ratio_high"),
         samples_s=_samples(facts.get("samples_s")),
+        model=_text(facts, "model"),
+        shipped=facts.get("shipped") is True,
     )
 
 

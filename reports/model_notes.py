@@ -11,7 +11,14 @@ def model_notes(cases: Sequence[Case]) -> list[str]:
     sampled = [case for case in cases if len(case.timed_at) > 1]
     notes = [f"sampled: {case.id} extrapolated from {', '.join(case.timed_at)}" for case in sampled]
     names = dict.fromkeys(name for case in cases for ratios in case.memory_models.values() for name in ratios)
-    return notes + [_under_models(cases, name) for name in names]
+    return notes + [_under_models(cases, name) for name in names] + _shipped_times(cases)
+
+
+def _shipped_times(cases: Sequence[Case]) -> list[str]:
+    """Return where libraries' times came from that were not computed here."""
+    peers = [(case.id, peer) for case in cases for peer in case.peers if peer.shipped]
+    titles = dict.fromkeys(f"{peer.name} {peer.version}, model {(peer.model or '')[:8]}" for _, peer in peers)
+    return [f"modelled times of {title} are shipped, not computed here" for title in titles]
 
 
 def _under_models(cases: Sequence[Case], name: str) -> str:

@@ -32,3 +32,13 @@ class Baseline(Protocol):
 
     def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject | HostedObject:
         """Return the adapter and the library, in load order, or what a process of its own is to do."""
+
+
+class ModelledBaseline(Baseline, Protocol):
+    """A library for emulated targets, whose times may be known where the library itself is not there."""
+
+    def fingerprint(self, target: Target, case: Case) -> str:
+        """Return a digest of the code that would run, the adapter's included, known without having the library."""
+
+    def rival(self, target: Target) -> bool:
+        """Return whether it has vector kernels for the target; without, its ratios enter no mean."""

@@ -22,14 +22,17 @@ from harness.baselines.openblas import ADAPTER
 from harness.build import names_header
 from harness.case import Case
 from harness.errors import BaselineUnavailable
+from harness.fingerprint import c_files, c_only
+from harness.kernel import digest
 from harness.machine import Machine
 from harness.record import Verdict
 from harness.runners.native import NativeObject
 from harness.store import default_store
 from harness.target import Target
-from harness.toolchain import Toolchain
+from harness.toolchain import HEADER, NATIVE, Toolchain
 
 VERSION = "0.3.34.0.0"
+CONTRACT = (NATIVE / HEADER,)
 FETCH_S = 120
 HWCAP_V = 1 << 21
 """Bit of the letter V in what Linux reports of a RISC-V processor (Documentation/arch/riscv/hwprobe.rst)."""
@@ -77,14 +80,30 @@ class GuestOpenBlas:
 
     def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
         """Compile the adapter and the guest's C library for the target; the library itself comes from the wheel."""
-        machine = Machine.of(target)
-        hwcap = HWCAP_NEON if target.isa == "neon" else HWCAP_V if "v" in target.features else 0
-        core = target.toolchain.get("openblas_core", "")
-        names = names_header(()) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
-        libc = toolchain.compile_c((BASELINES / "guest_libc.c").read_text(), names, machine, trusted=True)
+        libc = toolchain.compile_c(_libc_text(), _names(target), Machine.of(target), trusted=True)
         if isinstance(libc, Verdict):
             raise BaselineUnavailable(f"openblas: the guest's C library does not build: {libc.reason}")
         return ADAPTER.build(toolchain, target, case, [libc, _library(WHEELS[target.isa])])
+
+    def fingerprint(self, target: Target, case: Case) -> str:
+        """Return a digest of the wheel's hash, the adapter and the guest's C library."""
+        texts = [c_only(text) for text in (ADAPTER.source(case.spec), _libc_text(), *c_files(CONTRACT))]
+        return digest("openblas", WHEELS[target.isa].sha256, texts, _names(target), Machine.of(target).to_json())
+
+    def rival(self, target: Target) -> bool:
+        """RVV 0.7.1 is not in the wheel: targets with it get the scalar core."""
+        return target.isa != "riscv" or "v" in target.features
+
+
+def _libc_text() -> str:
+    return (BASELINES / "guest_libc.c").read_text()
+
+
+def _names(target: Target) -> str:
+    """Return what the guest's C library says of the processor, which decides the core."""
+    hwcap = HWCAP_NEON if target.isa == "neon" else HWCAP_V if "v" in target.features else 0
+    core = target.toolchain.get("openblas_core", "")
+    return names_header(()) + f'#define OPW_HWCAP {hwcap}UL\n#define OPW_CORE "{core}"\n'
 
 
 def _library(wheel: Wheel) -> Path:

@@ -4,7 +4,8 @@ import pytest
 
 from harness.baselines import openblas_guest
 from harness.case import Case
-from harness.modelled import PUBLISHED, memory_models, modelled_key, time_sample
+from harness.library_times import time_sample
+from harness.modelled import PUBLISHED, memory_models
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.sampling import MEASURED_FLOPS, Point, Sample, sample, shrunk
@@ -67,18 +68,3 @@ def test_a_sample_is_near_the_whole(bench):
 
     assert not points.whole
     assert sampled_s == pytest.approx(whole_s, rel=0.05)
-
-
-def test_a_key_names_model_code_and_shape(bench):
-    target, spec = load_target("c908"), GemmSpec(m=64, n=64, k=64)
-    if reason := openblas_guest.BASELINE.unavailable(Case(target=target.name, spec=spec), target):
-        pytest.skip(reason)
-    item = openblas_guest.BASELINE.build(bench.toolchain, target, Case(target=target.name, spec=spec))
-    slow = memory_models(target)["no L1 prefetch"]
-    keys = {
-        modelled_key(target, item, sample(spec, 1e9)),
-        modelled_key(slow, item, sample(spec, 1e9)),
-        modelled_key(target, item, sample(GemmSpec(m=64, n=64, k=65), 1e9)),
-    }
-
-    assert 3 == len(keys)
