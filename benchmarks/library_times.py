@@ -19,6 +19,8 @@ from harness.operators import operators
 from harness.store import Store, default_store
 from harness.workbench import Workbench
 
+Name = tuple[str, str, str, tuple[str, ...]]
+"""Spec, library, memory and where it is timed."""
 LINE = "{:44}{:12}{:30}{:>12}{:>9}  {}"
 
 
@@ -39,7 +41,13 @@ def asked(bench: Workbench, chosen: argparse.Namespace) -> Iterator[Question]:
     yield from (one for _, *others in every for one in others)
 
 
-def write(target: str, times: dict[tuple[str, str, str, tuple[str, ...]], LibraryTime]) -> None:
+def current(times: dict[Name, LibraryTime], wanted: list[Question]) -> dict[Name, LibraryTime]:
+    """Return the times without those of the wanted specs that no comparison asks for any more."""
+    specs, keys = {one.case.spec.slug for one in wanted}, {one.key for one in wanted}
+    return {name: one for name, one in times.items() if one.spec not in specs or one.key in keys}
+
+
+def write(target: str, times: dict[Name, LibraryTime]) -> None:
     """Write the file of a target, in a steady order."""
     SHIPPED.mkdir(exist_ok=True)
     lines = [to_json(times[name]) + "\n" for name in sorted(times)]
@@ -57,18 +65,19 @@ def main() -> None:
     with Store.open(default_store()) as store:
         bench = Workbench(store)
         times = {(t.spec, t.library, t.memory, t.timed_at): t for t in shipped_times(chosen.target)}
-        for question in asked(bench, chosen):
+        wanted = list(asked(bench, chosen))
+        for question in wanted:
             try:
                 found = library_time(bench, question)
             except HarnessError as refused:
                 raise SystemExit(str(refused)) from None
             name = (found.spec, found.library, found.memory, found.timed_at)
-            before = times.get(name)
-            times[name] = found
+            before, times[name] = times.get(name), found
             write(chosen.target, times)
             moved = f"{(found.seconds / before.seconds - 1) * 100:+.1f}%" if before else "new"
             said = found.facts.get("core", found.verdict)
             print(LINE.format(found.spec, found.library, found.memory, f"{found.seconds * 1e3:.3f}", moved, said), flush=True)
+        write(chosen.target, current(times, wanted))
 
 
 if __name__ == "__main__":

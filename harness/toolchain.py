@@ -104,6 +104,24 @@ class Toolchain:
             refused = self._run([*steps, self._link(objects, home / "out.so", may_import)], home, trusted)
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", key=key)
 
+    def static_program(self, source: str, headers: Mapping[str, str], assembly: str, machine: Machine) -> bytes:
+        """Return an executable of our own C, which has its own ``_start``, and assembly; no C library is in it."""
+        with tempfile.TemporaryDirectory(prefix="opwright-static-") as place:
+            home = Path(place).resolve()
+            for name, text in {"main.c": source, "part.s": _translated(assembly, machine), **headers}.items():
+                (home / name).write_text(text)
+            compile_it = [self._zig, "clang", f"--target={machine.triple}", *machine.c_flags, "-O2", "-std=gnu11", "-ffreestanding"]
+            compile_it += ["-fno-builtin", "-fno-pic", "-fno-stack-protector", "-nostdinc", "-isystem", self._root / "lib" / "include"]
+            assemble = [self._zig, "clang", "-cc1as", "-triple", machine.triple, "-filetype", "obj", *machine.assembler_flags]
+            objects = [home / "main.o", home / "part.o"]
+            steps = [[*compile_it, "-I", home, "-c", home / "main.c", "-o", objects[0]]]
+            steps += [[*assemble, home / "part.s", "-o", objects[1]]]
+            steps += [[self._zig, "ld.lld", "-static", "-z", "noexecstack", *objects, "-o", home / "program"]]
+            refused = self._run(steps, home, trusted=True)
+            if refused is not None:
+                raise ToolchainError(f"a static program does not build with {self.name}: {refused.reason}")
+            return (home / "program").read_bytes()
+
     @staticmethod
     def _contract_texts() -> list[str]:
         return [(NATIVE / name).read_text() for name in (HEADER, FREESTANDING)]
