@@ -28,7 +28,7 @@ from suites.selftest.vector_probe import ProbeSpec
 TURNS = 100
 CHANGED = {
     "c908": {"vfma": "7 V 3 6 12 24", "vload": "6 L 3 6 12 24", "alu": "1 A0+A1 2", "fma": "9 F 2"},
-    "a72": {"vfma": "11 V0+V1 4", "vload": "6 L 3", "mul": "7 M 2"},
+    "a72": {"vfma": "11 F0+F1 4", "vload": "6 L 3", "mul": "7 M 2"},
 }
 
 
