@@ -21,9 +21,9 @@ from generators.llm.record import Recorder
 from generators.llm_author import LlmAuthor, case_of
 from generators.llm_policy import LlmPolicy
 from generators.policies import policy
-from generators.sketch import declared_starts, joined_script, load_sketch, sketch_names
+from generators.sketch import declared_starts, joined_script, load_sketch, printed_like, sketch_names
 from generators.vanilla import STYLES, PlainAuthor
-from harness.errors import AuthorError, BadRequest, TargetUnavailable
+from harness.errors import BadRequest, TargetUnavailable
 from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
 from harness.registry import discover
@@ -52,8 +52,8 @@ class Expert:
         """Return the checked-in sketches that serve the spec on the target, and have a kernel script for it."""
         names = sketch_names(target, spec)
         if not names:
-            raise AuthorError(
-                f"the expert has no sketch for {spec.slug} on {target.name}; add generators/sketches/{spec.operator}_*"
+            raise TargetUnavailable(
+                f"{target.name}: the expert has no sketch for {spec.slug}; add generators/sketches/{spec.operator}_*"
             )
         served = [name for name in names if self._emitter(target, name)]
         if not served:
@@ -78,6 +78,7 @@ class Expert:
 
     def _emitter(self, target: Target, sketch: str) -> str | None:
         """Return the name of the script that names the sketch, else of the one for all that no script names."""
+        sketch = printed_like(sketch)
         own = {name: entry for name, entry in emitters().items() if entry["isa"] == target.isa}
         named = [name for name, entry in own.items() if sketch in entry.get("sketches", ())]
         if any(sketch in entry.get("sketches", ()) for entry in emitters().values()):

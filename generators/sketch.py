@@ -8,7 +8,9 @@ Checked-in sketches may also declare `when`, a formula that says which specs and
 numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel script is given beside the kernel tunables and
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
 ``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's;
-under `parts` the files of C text that several sketches share and that stand before their own.
+under `parts` the files of C text that several sketches share and that stand before their own, if they have any.
+`like` names a sketch whose declaration holds for all that this one does not declare itself (`parameters` are added), and
+whose kernel script prints for it.
 """
 
 import json
@@ -43,7 +45,8 @@ def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
     """Read and resolve one of the expert's sketches; a GPU's is a launch plan (harness/cuda/plan.py) instead of C."""
     path = SKETCHES / f"{name}.toml"
     declared = _declaration(path)
-    texts = [*(SKETCHES / part for part in declared.get("parts", ())), path.with_suffix(".c")]
+    texts = [SKETCHES / part for part in declared.get("parts", ())]
+    texts += [own] if (own := path.with_suffix(".c")).exists() or not texts else []
     source = json.dumps(declared["plan"]) if "plan" in declared else "\n".join(text.read_text() for text in texts)
     return resolve(name, source, declared, target, spec)
 
@@ -106,6 +109,7 @@ def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> d
     names |= {f"scalar_{index}": value for index, value in enumerate(spec.scalars())}
     for dtype in DType:
         names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(output_dtype(spec) is dtype)}
+    names |= {"in_bytes": spec.dtype.bytes, "out_bytes": output_dtype(spec).bytes}
     names |= {f"has_{feature}": int(feature in target.features) for feature in EXTENSIONS}
     for key, formula in declared.get("names", {}).items():
         names[key] = evaluate(formula, names)
@@ -117,8 +121,18 @@ def output_dtype(spec: OperatorSpec) -> DType:
     return next(operand.dtype for operand in spec.operands() if operand.mode != "in")
 
 
+def printed_like(name: str) -> str:
+    """Return the sketch whose kernel script prints for a sketch: its own name but for one that is ``like`` another."""
+    path = SKETCHES / f"{name}.toml"
+    return _parsed(path.read_text()).get("like", name) if path.exists() else name
+
+
 def _declaration(path: Path) -> dict[str, Any]:
-    return _parsed(path.read_text())
+    own = _parsed(path.read_text())
+    if "like" not in own:
+        return own
+    other = _declaration(SKETCHES / f"{own['like']}.toml")
+    return {**other, **own, "parameters": [*other.get("parameters", ()), *own.get("parameters", ())]}
 
 
 @cache

@@ -9,7 +9,10 @@ from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.toolchain import Toolchain
 
-ADAPTER = Adapter(library="mkl", dtypes={"gemm": ("fp32", "fp64", "bf16 to fp32", "fp16 to fp32")})
+ADAPTER = Adapter(
+    library="mkl",
+    dtypes={"gemm": ("fp32", "fp64", "bf16 to fp32", "fp16 to fp32"), "batched_gemm": ("fp32", "fp64")},
+)
 SEQUENTIAL = ("libmkl_core.so", "libmkl_sequential.so", "libmkl_intel_lp64.so")
 THREADED = ("libiomp5.so", "libmkl_core.so", "libmkl_intel_thread.so", "libmkl_intel_lp64.so")
 MAJOR = ".3"

@@ -16,7 +16,11 @@ from harness.toolchain import Toolchain
 
 ADAPTER = Adapter(
     library="onednn",
-    dtypes={"gemm": ("fp32", "bf16", "bf16 to fp32", "int8 to int32"), "conv2d": ("fp32", "bf16")},
+    dtypes={
+        "gemm": ("fp32", "bf16", "bf16 to fp32", "int8 to int32"),
+        "batched_gemm": ("fp32", "bf16", "bf16 to fp32", "int8 to int32"),
+        "conv2d": ("fp32", "bf16"),
+    },
 )
 
 
@@ -27,8 +31,9 @@ class OneDnn:
     runners = ("native",)
 
     def offers(self, case: Case) -> bool:
-        """Whatever it has primitives for; alpha and beta in single precision only."""
-        plain = case.spec.scalars() in ((), (1.0, 0.0)) or case.spec.dtype.value == "fp32"
+        """Whatever it has primitives for; alpha and beta in single precision and of one product only."""
+        scaled = case.spec.operator == "gemm" and case.spec.dtype.value == "fp32"
+        plain = case.spec.scalars() in ((), (1.0, 0.0)) or scaled
         return ADAPTER.serves(case.spec) and plain and case.spec.flops > 0
 
     def unavailable(self, case: Case, target: Target) -> str | None:

@@ -10,7 +10,7 @@ from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.toolchain import Toolchain
 
-ADAPTER = Adapter(library="openblas", dtypes={"gemm": ("fp32", "fp64"), "conv2d": ("fp32",)})
+ADAPTER = Adapter(library="openblas", dtypes={"gemm": ("fp32", "fp64"), "batched_gemm": ("fp32", "fp64"), "conv2d": ("fp32",)})
 
 
 class OpenBlas:

@@ -17,7 +17,11 @@ from harness.runners.serve import Problem
 from harness.target import Target
 from harness.toolchain import Toolchain
 
-SERVED = {"gemm": ("fp32", "fp64", "bf16", "int8 to int32"), "conv2d": ("fp32", "bf16")}
+SERVED = {
+    "gemm": ("fp32", "fp64", "bf16", "int8 to int32"),
+    "batched_gemm": ("fp32", "fp64", "bf16"),
+    "conv2d": ("fp32", "bf16"),
+}
 TRIALS = 4
 
 
@@ -73,7 +77,7 @@ def serve(problem: Problem) -> Way:
     torch.set_num_threads(problem.threads)
     torch.set_grad_enabled(False)
     given = {o.name: tensor(torch, o.dtype.value, problem.operands[o.name]) for o in problem.spec.operands()}
-    ways = (_gemm if problem.spec.operator == "gemm" else _convolution)(torch, problem.spec, given)
+    ways = {"gemm": _gemm, "batched_gemm": _batch, "conv2d": _convolution}[problem.spec.operator](torch, problem.spec, given)
     chosen = min(ways, key=_seconds) if len(ways) > 1 else ways[0]
     isa = torch.backends.cpu.get_cpu_capability()
     chosen.describe = f"version={torch.__version__} core={isa}:{chosen.describe}"
@@ -95,6 +99,16 @@ def _gemm(torch: Any, spec: Any, given: Mapping[str, Any]) -> list[Way]:
     if (spec.alpha, spec.beta) == (1.0, 0.0):
         return [Way("mm", lambda: torch.mm(a, b, out=c), lambda _: None)]
     return [Way("addmm", lambda: torch.addmm(c, a, b, beta=spec.beta, alpha=spec.alpha, out=c), lambda _: None)]
+
+
+def _batch(torch: Any, spec: Any, given: Mapping[str, Any]) -> list[Way]:
+    a = given["A"].mT if spec.trans_a else given["A"]
+    b = given["B"].mT if spec.trans_b else given["B"]
+    c = given["C"]
+    if (spec.alpha, spec.beta) == (1.0, 0.0):
+        return [Way("matmul", lambda: torch.matmul(a, b, out=c), lambda _: None)]
+    every = b.expand(spec.batch, *b.shape[-2:])
+    return [Way("baddbmm", lambda: torch.baddbmm(c, a, every, beta=spec.beta, alpha=spec.alpha, out=c), lambda _: None)]
 
 
 def _convolution(torch: Any, spec: Any, given: Mapping[str, Any]) -> list[Way]:

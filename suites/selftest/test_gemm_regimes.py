@@ -11,7 +11,7 @@ from generators.generator import Expert
 from generators.sketch import load_sketch, sketch_names
 from harness.build import Builder
 from harness.dtype import DType
-from harness.errors import AuthorError
+from harness.errors import TargetUnavailable
 from harness.kernel import Candidate
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
@@ -78,7 +78,7 @@ def served(target, spec):
     """The sketches for a spec, none where nothing is written for it on this machine."""
     try:
         return EXPERT.sketches(target, spec)
-    except AuthorError:
+    except TargetUnavailable:
         return []
 
 

@@ -161,7 +161,7 @@ def test_protocol(spec):
 @pytest.mark.parametrize(
     ("problem", "data"),
     [
-        ("unknown operator 'fft'; known operators: conv2d, gemm", {"operator": "fft"}),
+        ("unknown operator 'fft'; known operators: batched_gemm, conv2d, gemm", {"operator": "fft"}),
         ("unknown operator None", {}),
         ("the field 'n' is missing", {"operator": "gemm", "m": 1, "k": 2}),
         ("unknown field 'x'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "x": 1}),

@@ -8,6 +8,7 @@ from harness.adapter import BASELINES, signature
 from harness.case import Case
 from harness.dtype import DType
 from harness.measure import interleave
+from harness.operators.batched_gemm import BatchedGemmSpec
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome
@@ -27,6 +28,9 @@ SPECS = [
     GemmSpec(m=16, n=24, k=64, dtype=DType.BF16, out=DType.F32),
     GemmSpec(m=16, n=24, k=64, dtype=DType.BF16),
     GemmSpec(m=16, n=24, k=64, dtype=DType.I8),
+    BatchedGemmSpec(batch=4, m=17, n=33, k=9, beta=1.0),
+    BatchedGemmSpec(batch=3, m=8, n=24, k=16, trans_a=True, trans_b=True, shared_b=True),
+    BatchedGemmSpec(batch=3, m=8, n=24, k=16, dtype=DType.I8),
     Conv2dSpec(n=2, c=5, h=9, w=8, f=13, r=3, s=3, padding=1),
     Conv2dSpec(n=2, c=16, h=9, w=8, f=32, r=3, s=3, stride=2, padding=1, layout="nhwc"),
     Conv2dSpec(n=1, c=16, h=10, w=11, f=16, r=3, s=3, padding=2, dilation=2),
