@@ -164,15 +164,17 @@ class LlmAuthor:
         work: Work,
     ) -> tuple[str, bool]:
         """Return the answer's text and whether it was cut off."""
-        text = templates.render(question, holes)
+        text, fixed = templates.render(question, holes), templates.fixed(question, holes)
         if work.unreadable:
             text = templates.render("refused", {"question": text, "reason": work.unreadable})
+            fixed = templates.render("refused", {"question": fixed, "reason": templates.CUT})
         prompt = Prompt(
             case=case_of(target, spec),
             question=question,
             round=len(attempts),
             text=text,
             fingerprint=templates.fingerprint(question),
+            fixed=fixed,
         )
         done = self.llm.complete(prompt)
         return done.text, done.finish == "length"
@@ -180,14 +182,14 @@ class LlmAuthor:
     # Prompts
 
     def _sketch_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
-        return {**_common(work, target, spec), "hints": templates.hints("sketch"), "contract": templates.contract(2)}
+        return {**_common(work, target, spec), "hints": templates.hints("sketch"), "contract": templates.contract(spec, 2)}
 
     def _kernel_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
         sketch = work.sketch
         return {
             **_common(work, target, spec),
             "hints": templates.hints("kernel"),
-            "contract": templates.contract(3),
+            "contract": templates.contract(spec, 3),
             "sketch": sketch.source,
             "declaration": declaration(sketch),
             "parameters": json.dumps(_parameters(sketch, target, spec)),
@@ -200,7 +202,7 @@ class LlmAuthor:
         base = _base(attempts)
         return {
             **_common(work, target, spec),
-            "contract": templates.contract(2, 3),
+            "contract": templates.contract(spec, 2, 3),
             "sketch": work.sketch.source,
             "declaration": declaration(work.sketch),
             "script": work.script,
@@ -274,7 +276,7 @@ def _common(work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
     return {
         "operator": templates.operator(spec),
         "factors": templates.factors(target) + (work.manual or ""),
-        "header": templates.header(),
+        "header": templates.header(spec),
     }
 
 

@@ -17,6 +17,11 @@ from harness.operator import OperatorSpec
 from harness.target import Target
 
 HERE = Path(__file__).parent
+GIVEN = ("factors", "machine", "parameters", "sketch", "declaration", "script", "feedback", "history")
+"""Holes that are filled with what differs between machines, and with what became of earlier answers."""
+PREPARE = "opw_prepare"
+"""Named in what concerns constant operands only."""
+CUT = "\0"
 HOLE = re.compile(r"\{\{(\w+)\}\}")
 HEADER = HERE.parent / "harness" / "native" / "opw.h"
 AUDIENCE = re.compile(r"<!-- for: ([\w, ]+) -->\n")
@@ -29,6 +34,24 @@ def render(name: str, holes: Mapping[str, str]) -> str:
     if wanted != holes.keys():
         raise BadRequest(f"the template {name}.md has the holes {sorted(wanted)}, and was given {sorted(holes)}")
     return HOLE.sub(lambda hole: holes[hole.group(1)].strip(), text)
+
+
+def fixed(name: str, holes: Mapping[str, str]) -> str:
+    """Return a rendered template with the `GIVEN` fillings cut out: what has to be the same for an answer to answer it."""
+    return render(name, {hole: CUT if hole in GIVEN else filling for hole, filling in holes.items()})
+
+
+def answers(text: str, wanted: str) -> bool:
+    """Return whether a prompt is the one `fixed` returned, whatever was given in the holes."""
+    pieces, at = wanted.split(CUT), 0
+    if not text.startswith(pieces[0]) or not text.endswith(pieces[-1]):
+        return False
+    for piece in pieces:
+        at = text.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
 
 
 def fingerprint(name: str) -> str:
@@ -48,15 +71,23 @@ def hints(audience: str) -> str:
     return "\n\n".join(chosen)
 
 
-def contract(*questions: int) -> str:
-    """Return sections of the contract, one heading level lower than they stand there."""
-    parts = re.split(r"^## ", (HERE / "CONTRACT.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+def contract(spec: OperatorSpec, *questions: int) -> str:
+    """Return sections of the contract, one heading level lower than they stand there, without what the spec has no use for."""
+    text = (HERE / "CONTRACT.md").read_text(encoding="utf-8")
+    if not _has_constants(spec):
+        text = "\n".join(line for line in text.split("\n") if PREPARE not in line)
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)
     return "\n\n".join(f"### {part.strip()}" for n in questions for part in parts if part.startswith(f"Question {n}:"))
 
 
-def header() -> str:
-    """Return opw.h."""
-    return HEADER.read_text(encoding="utf-8")
+def header(spec: OperatorSpec) -> str:
+    """Return opw.h, without what the spec has no use for."""
+    text = HEADER.read_text(encoding="utf-8")
+    return text if _has_constants(spec) else "\n\n".join(part for part in text.split("\n\n") if PREPARE not in part)
+
+
+def _has_constants(spec: OperatorSpec) -> bool:
+    return any(operand.constant for operand in spec.operands())
 
 
 def operator(spec: OperatorSpec) -> str:

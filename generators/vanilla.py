@@ -59,13 +59,19 @@ class PlainAuthor(LlmAuthor):
             "operator": templates.operator(spec),
             "machine": templates.machine(target),
             "names": names,
-            "header": templates.header(),
+            "header": templates.header(spec),
         }
         if self._style == TUNED:
             holes["factors"] = templates.factors(target)
         text = templates.render(self._style, holes)
-        fingerprint = templates.fingerprint(self._style)
-        prompt = Prompt(case=case_of(target, spec), question=self._style, round=0, text=text, fingerprint=fingerprint)
+        prompt = Prompt(
+            case=case_of(target, spec),
+            question=self._style,
+            round=0,
+            text=text,
+            fingerprint=templates.fingerprint(self._style),
+            fixed=templates.fixed(self._style, holes),
+        )
         done = self.llm.complete(prompt)
         try:
             answer = self._read(done.text, done.finish == "length", target, spec)

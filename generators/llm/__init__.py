@@ -34,6 +34,8 @@ class Prompt:
     text: str
     fingerprint: str = ""
     """Digest of the templates and hints behind the text; without the facts filled in, which differ by machine."""
+    fixed: str = ""
+    """The text without those facts (`generators.templates.fixed`); empty where only the digest says what it answers."""
     json: bool = False
     """Whether the whole answer is JSON; models that can be held to that are."""
 

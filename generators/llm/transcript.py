@@ -26,6 +26,8 @@ class Answer:
 
     completion: Completion
     fingerprint: str
+    prompt: str = ""
+    """The text that was answered."""
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[Key, Answer]]:
@@ -44,7 +46,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Key, Answer]]:
             else:
                 completion = Completion(text=data["answer"], model=data["model"], **data["cost"])
                 key = str(data["case"]), str(data["question"]), int(data["round"])
-                answers[key] = Answer(completion=completion, fingerprint=data["fingerprint"])
+                answers[key] = Answer(completion=completion, fingerprint=data["fingerprint"], prompt=data.get("prompt", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise AuthorError(f"the recording {path} is damaged in line {number} ({error}); record it again") from None
     return header, answers

@@ -1,10 +1,13 @@
 """Every prompt renders for every target and operator, and what it says is kept as golden copies."""
 
+import json
+
 import pytest
 
 from generators import templates
 from generators.accounts import Limits, Metered
 from generators.answers import block, read_sketch
+from generators.llm import Prompt, open_llm
 from generators.llm_author import LlmAuthor, make_draft
 from generators.llm_policy import legal_text
 from generators.vanilla import STYLES, PlainAuthor
@@ -123,3 +126,19 @@ def test_draft_is_named_after_its_text():
 
 def test_long_lists_of_actions_stay_short_in_prompts():
     assert len(legal_text([]).splitlines()) == 1
+
+
+def test_a_recording_is_stale_only_where_the_prompts_own_text_changed(tmp_path, caplog):
+    """Facts of another machine, or a change of what other prompts are made of, are no reason to ask again."""
+    path = tmp_path / "kept.jsonl"
+    kept = {"case": "c", "round": 0, "fingerprint": "old", "answer": "a", "model": "x", "cost": {}}
+    lines = [{**kept, "question": name, "prompt": "Write a kernel for 2 pipes, quickly."} for name in ("same", "other")]
+    path.write_text("\n".join(json.dumps(line) for line in ({"format": 1, "answered_by": "x"}, *lines)) + "\n")
+    replay = open_llm(f"replay:{path}")
+
+    def ask(question, fixed):
+        replay.complete(Prompt(case="c", question=question, round=0, text="", fingerprint="new", fixed=fixed))
+        return "stale recording" in caplog.text
+
+    assert not ask("same", f"Write a kernel for {templates.CUT} pipes, quickly.")
+    assert ask("other", f"Write a kernel for {templates.CUT} pipes, slowly.")
