@@ -13,15 +13,16 @@ is broadcast: a step multiplies NR channels of every pixel by as many weights.
 import json
 import sys
 
+from generators.parts.x86_machine import LINE, Machine, Text, kernel
+
 EMITTER = {"isa": "x86", "sketches": ("conv2d_direct", "conv2d_depthwise")}
 
-# Offsets in struct tile of generators/sketches/conv2d_direct.c.
+# Offsets in struct tile of generators/sketches/conv2d_parts.c.
 X, Y, FIRST, LAST = 0, 32, 64, 96
 W, BIAS, BLOCKS, ROWS, TAPS, RUN = 128, 136, 144, 152, 160, 168
 BLOCK_JUMP, ROW_JUMP, TAP_JUMP = 176, 184, 192
 PIXEL_STEP, Y_STEP, FILTERS, ACCUMULATE, RELU, PARTIAL = 200, 208, 216, 224, 232, 240
 COUNT, X_ADVANCE, Y_ADVANCE = 248, 256, 264
-LINE = 64
 SEGMENTS = 4
 PIXELS = ("", " + r9", " + 2*r9", " + r10", " + 4*r9", " + r11", " + 2*r10", " + rbx", " + 8*r9")
 """Addresses of the pixels of a segment: r9 is the step, r10 three, r11 five and rbx seven of them."""
@@ -29,41 +30,7 @@ BASES = ("rsi", "rdx", "rcx", "r8")
 SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
 
 
-class Machine:
-    """What differs between the two instruction sets: registers, lanes and masks."""
-
-    def __init__(self, vector_bits: int) -> None:
-        if vector_bits not in (256, 512):
-            raise ValueError(f"vector_bits={vector_bits}: x86-64 has 256 (AVX2) and 512 (AVX-512)")
-        self.wide = vector_bits == 512
-        self.isa = "avx512" if self.wide else "avx2"
-        self.lanes = 16 if self.wide else 8
-        self.registers = 32 if self.wide else 16
-        self.bytes = 4 * self.lanes
-        self.pointer = "zmmword ptr" if self.wide else "ymmword ptr"
-
-    def v(self, index: int) -> str:
-        """Name a vector register."""
-        return f"{'zmm' if self.wide else 'ymm'}{index}"
-
-    def zero(self, index: int) -> str:
-        """Clear a register."""
-        return f"vpxord zmm{index}, zmm{index}, zmm{index}" if self.wide else f"vxorps ymm{index}, ymm{index}, ymm{index}"
-
-    def load(self, index: int, address: str, mask: int) -> str:
-        """Load; lanes outside the mask become zero and are not touched."""
-        if self.wide:
-            return f"vmovups zmm{index}{{k{mask + 1}}}{{z}}, zmmword ptr [{address}]"
-        return f"vmaskmovps ymm{index}, ymm{self.registers - 1}, ymmword ptr [{address}]"
-
-    def store(self, index: int, address: str, mask: int) -> str:
-        """Store; lanes outside the mask are not written."""
-        if self.wide:
-            return f"vmovups zmmword ptr [{address}]{{k{mask + 1}}}, zmm{index}"
-        return f"vmaskmovps ymmword ptr [{address}], ymm{self.registers - 1}, ymm{index}"
-
-
-class Compute:
+class Compute(Text):
     """The micro-kernel: compute(tile rdi)."""
 
     def __init__(self, parameters: dict, role: str) -> None:
@@ -84,17 +51,7 @@ class Compute:
         if self.spare < 1 or (not self.machine.wide and self.spare < 2):
             raise ValueError(f"mr={self.mr} rows={self.rows} nr={self.nr}: the tile does not fit the registers")
         tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_p{self.prefetch_w}_{self.prefetch_y}"
-        self.name = f"{self.machine.isa}_{'depthwise' if self.depthwise else 'conv'}_{tag}"
-        self.lines: list[str] = []
-
-    def __call__(self, *instructions: str) -> None:
-        self.lines += [f"    {line}" for line in instructions]
-
-    def label(self, suffix: str) -> None:
-        self.lines.append(f"{self.local(suffix)}:")
-
-    def local(self, suffix: str) -> str:
-        return f".L{self.name}_{suffix}"
+        super().__init__(f"{self.machine.isa}_{'depthwise' if self.depthwise else 'conv'}_{tag}")
 
     def acc(self, segment: int, pixel: int, vector: int) -> int:
         """Number the accumulator of one pixel and vector of filters."""
@@ -102,8 +59,6 @@ class Compute:
 
     def emit(self) -> str:
         """Print the whole kernel."""
-        self.lines = [".intel_syntax noprefix", ".text", ".p2align 6", f".globl {self.name}"]
-        self.lines += [f".type {self.name}, @function", f"{self.name}:"]
         self(*(f"push {name}" for name in SAVED))
         self.masks()
         self.label("tile")
@@ -115,19 +70,14 @@ class Compute:
         self.end()
         self.next_tile()
         self("vzeroupper", *(f"pop {name}" for name in reversed(SAVED)), "ret")
-        self.lines.append(f".size {self.name}, .-{self.name}")
-        if not self.machine.wide:
-            self.lines += [".section .rodata", ".p2align 5", f"{self.local('lane')}:"]
-            self.lines += [f".long {lane}" for lane in range(8)]
-        self.lines.append('.section .note.GNU-stack,"",@progbits')
-        return "\n".join(self.lines) + "\n"
+        return self.finish(self.machine)
 
     def masks(self) -> None:
         """AVX-512: k1.. select the filters that exist; AVX2 has no registers to keep them, see `mask`."""
         if self.machine.wide:
             for vector in range(self.nv):
                 self.count(vector)
-                self("mov eax, 0xffff", "bzhi eax, eax, ebp", f"kmovw k{vector + 1}, eax")
+                self(*self.machine.mask(self.kept(vector), "ebp", self.local("lane")))
 
     def count(self, vector: int) -> None:
         """Put into ebp how many filters exist from this vector on, 0 to 64."""
@@ -137,10 +87,12 @@ class Compute:
     def mask(self, vector: int) -> None:
         """AVX2: make the mask of one vector in the last register."""
         if not self.machine.wide:
-            last = self.machine.registers - 1
             self.count(vector)
-            self(f"vmovd xmm{last}, ebp", f"vpbroadcastd ymm{last}, xmm{last}")
-            self(f"vpcmpgtd ymm{last}, ymm{last}, ymmword ptr [rip + {self.local('lane')}]")
+            self(*self.machine.mask(self.kept(vector), "ebp", self.local("lane")))
+
+    def kept(self, vector: int) -> int:
+        """Number the register that holds the mask of a vector."""
+        return vector + 1 if self.machine.wide else self.machine.registers - 1
 
     def steps(self, field: int) -> None:
         """The step between pixels, and its odd multiples as far as the segment needs them."""
@@ -168,7 +120,7 @@ class Compute:
         for vector in range(self.nv):
             self.mask(vector)
             self(f"mov rbp, qword ptr [rdi + {BIAS}]")
-            self(self.machine.load(vector, f"rbp + {self.machine.bytes * vector}", vector))
+            self(self.machine.load(vector, f"rbp + {self.machine.bytes * vector}", self.kept(vector)))
         move = "vmovaps"
         self(*(f"{move} {self.machine.v(i)}, {self.machine.v(i % self.nv)}" for i in range(self.nv, self.first_w)))
         self.label("begun")
@@ -195,7 +147,7 @@ class Compute:
                         self(f"cmp qword ptr [rdi + {LAST + 8 * segment}], {pixel}", f"jle {self.local(skip)}")
                     for vector in vectors:
                         at = f"rbp{PIXELS[pixel]} + {self.machine.bytes * vector}"
-                        self(access(self.acc(segment, pixel, vector), at, vector))
+                        self(access(self.acc(segment, pixel, vector), at, self.kept(vector)))
                     if checked:
                         self.label(skip)
 
@@ -273,9 +225,8 @@ class Compute:
         self.label("tap")
         self(f"mov r12, qword ptr [rdi + {RUN}]", f"sub r12, {unroll}", f"jl {local('tail')}", ".p2align 5")
         self.label("loop")
-        self.lines.append("#@block compute")
-        self(*(line for step in range(unroll) for line in self.step(step, prefetch=True)), *self.advance(unroll))
-        self.lines.append("#@end")
+        steps = [line for step in range(unroll) for line in self.step(step, prefetch=True)]
+        self.block("compute", [*steps, *self.advance(unroll)])
         self(f"sub r12, {unroll}", f"jge {local('loop')}")
         self.label("tail")
         self(f"add r12, {unroll}", f"jz {local('ran')}")
@@ -294,8 +245,7 @@ def kernel_set(parameters: dict) -> list[dict]:
         if role.partition("_")[0] != "compute":
             raise ValueError(f"role {role}: this script prints compute kernels of a direct convolution")
         compute = Compute(parameters, role)
-        entry = {"name": compute.name, "role": role, "signature": "void(struct tile *)"}
-        kernels.append(entry | {"needs": [compute.machine.isa], "text": compute.emit()})
+        kernels.append(kernel(role, compute.name, "void(struct tile *)", compute.machine.isa, compute.emit()))
     return kernels
 
 
