@@ -6,12 +6,13 @@ Gate equal code for real, again and again, and count what the gate says.
 
 Each gate measures the operator and the same operator as its own reference in a fresh process, and repeats that as the
 gate asks, exactly as `pytest --gate` does; every state other than SAME is kept with its message.
-The count is written after every gate. A gate whose worker died or was stopped (a suspended machine) gives no answer; it
+The count is written after every gate, and a line says how far it is. A gate whose worker died or was stopped (a suspended machine) gives no answer; it
 is counted as interrupted and done again.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -52,12 +53,13 @@ def _gates(bench: Workbench, count: "Count", until_s: float, most: float) -> Non
     items = [(spec, build(bench, spec)) for spec in specs()]
     rules = load_rules()
     count.machine = bench.machine_facts(bench.target("host"))["cpu"]
+    begin_s, before = time.monotonic(), count.states.total()
     while time.monotonic() < until_s and count.states.total() < most:
         spec, item = items[count.states.total() % len(items)]
         measured: list[Measured] = []
 
         def again(spec: OperatorSpec = spec, item: NativeObject = item, measured: list[Measured] = measured) -> Record:
-            measured.append(measure(bench, spec, item))
+            measured.append(measure(bench, spec, item, probes=False))
             return record(measured[-1], False, 1.0)
 
         try:
@@ -68,6 +70,9 @@ def _gates(bench: Workbench, count: "Count", until_s: float, most: float) -> Non
         else:
             count.add(finding, len(measured))
         count.save()
+        done, took_s = count.states.total() - before, time.monotonic() - begin_s
+        left = f", about {(most - count.states.total()) * took_s / max(done, 1) / 60:.0f} min left" if most < inf else ""
+        print(f"{count.brief(most)}, {took_s / max(done, 1):.1f} s a gate{left}", file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +106,12 @@ class Count:
         fresh = self.path.with_suffix(".new")
         fresh.write_text(json.dumps(kept, indent=1) + "\n")
         fresh.replace(self.path)
+
+    def brief(self, most: float) -> str:
+        """Return how far it is: ``12 of 600 gates, 12 SAME``."""
+        of = f" of {most:.0f}" if most < inf else ""
+        found = ", ".join(f"{count} {state}" for state, count in self.states.most_common())
+        return f"{self.states.total()}{of} gates, {found or 'none yet'}"
 
     def __str__(self) -> str:
         found = ", ".join(f"{count} {state}" for state, count in self.states.most_common())

@@ -39,7 +39,9 @@ REFERENCE = "reference"
 
 
 SERIES_S = 20.0
-"""Series of rounds are taken until one series' worth of them is undisturbed, or this time is spent."""
+"""Rounds are taken until one series' worth of them is undisturbed, or this time is spent."""
+LEAST_MORE = 5
+"""Rounds that are added at least."""
 PATIENCE_S = 10.0
 """How long one series may wait in all for the core to be ours."""
 
@@ -249,19 +251,23 @@ def _open_probe(
 
 
 def take_rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watch) -> dict[str, Slices]:
-    """Take series of rounds until enough of them are undisturbed, by the watch's account."""
+    """Take a series of rounds, and as many more as were disturbed, by the watch's account."""
     begin = time.monotonic()
     slices = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
-    while time.monotonic() - begin < SERIES_S and not _enough(slices):
-        more = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
+    while time.monotonic() - begin < SERIES_S and (missing := _missing(slices)):
+        rounds = max(missing, LEAST_MORE)
+        more = interleave(sessions, rounds=rounds, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
         slices = {name: slices[name] + more[name] for name in slices if name in more}
     return slices
 
 
-def _enough(slices: Mapping[str, Slices]) -> bool:
-    """Return whether ours has a series' worth of quiet rounds together with every other contender, or failed."""
+def _missing(slices: Mapping[str, Slices]) -> int:
+    """Return how many quiet rounds are missing to a series of ours with every other contender; 0 where ours failed."""
     others = [name for name in slices if name not in (OURS, PEAK, CLOCK)]
-    return OURS not in slices or all(len(quiet_rounds(slices, (OURS, name))) >= ROUNDS for name in others)
+    if OURS not in slices:
+        return 0
+    quiet = [len(quiet_rounds(slices, (OURS, name))) for name in others]
+    return max(ROUNDS - min(quiet, default=ROUNDS), 0)
 
 
 def _named(reference: Record) -> dict[str, str]:

@@ -15,6 +15,8 @@ import numpy as np
 SAME_WITHIN = 0.03
 """Effects below this are "same": A/A controls on an ordinary machine stay within 1-2%."""
 
+AGREED_SHARE = 0.25
+"""Of the least effect, that every process has to show before a change is believed."""
 LEAST_SAMPLES = 4
 """On a side: with three against three even complete separation is chance one time in ten."""
 
@@ -125,7 +127,8 @@ def judge_paired(
     A block is (ours, reference) of one process, round by round. Its slowdown is the median of its per-round ratios, and
     the slowdown of all is the median over the blocks: rounds of one process share its memory and its neighbours, so
     one process that was out of luck must not decide. The rank test is that of signed ranks (Wilcoxon, 1945) on the
-    rounds of every block.
+    rounds of every block; it takes rounds for independent, which those of one process are not, so the blocks have to
+    agree as well: the least of them shows a quarter of ``least_effect`` in the same direction, or nothing is said.
     ``statistic`` is ``median``, or ``minimum`` for clocks on which everything else is somebody else's noise.
     """
     pairs = [(_positive(ours), _positive(reference)) for ours, reference in blocks]
@@ -137,7 +140,8 @@ def judge_paired(
     if max(slowdown, 1 / slowdown) < 1 + least_effect:
         return Judgement(change=Change.SAME, slowdown=slowdown, chance=1.0)
     rounds = np.concatenate(logs)
-    if rounds.size < LEAST_SAMPLES:
+    agreed = min(np.array(effects) * np.sign(math.log(slowdown))) >= AGREED_SHARE * math.log(1 + least_effect)
+    if rounds.size < LEAST_SAMPLES or not agreed:
         return Judgement(change=Change.AMBIGUOUS, slowdown=slowdown, chance=1.0)
     return _judged(slowdown, _signed_rank_test(rounds), alpha)
 

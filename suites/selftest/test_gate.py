@@ -261,3 +261,12 @@ def test_a_slowdown_is_hardly_ever_ruled_out():
     """Of 300 measurements of 5% none, of equal code most."""
     assert 0 == sum(rules_out(rounds(seed, 1.05, 0.02), rounds(seed + 500, spread=0.02), 0.03) for seed in range(300))
     assert 240 < sum(rules_out(rounds(seed, 1.0, 0.02), rounds(seed + 500, spread=0.02), 0.03) for seed in range(300))
+
+
+def test_processes_that_disagree_say_nothing():
+    """Rounds of one process are not independent: three processes 6% slower and one that is not are no proof."""
+    slow = [(rounds(seed, 1.06), rounds(seed + 10)) for seed in (1, 2, 3)]
+    not_slow = (rounds(4, 0.99), rounds(14))
+
+    assert Change.SLOW is judge_paired(slow).change
+    assert Change.AMBIGUOUS is judge_paired([*slow, not_slow]).change
