@@ -3,7 +3,9 @@ Kernel script for x86-64: AVX-512 and AVX2 pack and compute kernels for fp32 GEM
 
 A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
 stdout. Parameters: vector_bits (512: AVX-512, 256: AVX2), mr, nr, unroll, prefetch_a, prefetch_b (k-steps ahead,
-0 = off), prefetch_c (0 or 1), roles (what to print). The micro-tile is MR rows by NR columns of row-major C: NR/lanes
+0 = off), prefetch_c (0 = off, 1: all rows of the tile at the start, more: one row a turn of the loop, from so many
+k-steps before its end, so that the lines neither queue up before the panels nor are gone when they are needed), roles
+(what to print). The micro-tile is MR rows by NR columns of row-major C: NR/lanes
 vector loads of B and MR broadcasts of A feed MR*NR/lanes FMAs a k-step (the outer-product micro-kernel of BLIS, Van Zee
 and van de Geijn 2015).
 """
@@ -12,90 +14,13 @@ import json
 import sys
 from itertools import pairwise
 
+from generators.parts.x86_machine import LINE, Machine, Text
+
 EMITTER = {"isa": "x86"}
 
 # Offsets in struct opw_tile (opw.h).
 ROWS, COLS, LDA, LDB, LDC, ALPHA, BETA = 0, 8, 16, 24, 32, 40, 44
 ONE = 0x3F800000
-LINE = 64
-
-
-class Machine:
-    """What differs between the two instruction sets: registers, lanes and masks."""
-
-    def __init__(self, vector_bits: int) -> None:
-        if vector_bits not in (256, 512):
-            raise ValueError(f"vector_bits={vector_bits}: x86-64 has 256 (AVX2) and 512 (AVX-512)")
-        self.wide = vector_bits == 512
-        self.isa = "avx512" if self.wide else "avx2"
-        self.lanes = 16 if self.wide else 8
-        self.registers = 32 if self.wide else 16
-        self.bytes = 4 * self.lanes
-        self.pointer = "zmmword ptr" if self.wide else "ymmword ptr"
-
-    def v(self, index: int) -> str:
-        """Name a vector register."""
-        return f"{'zmm' if self.wide else 'ymm'}{index}"
-
-    def zero(self, index: int) -> str:
-        """Clear a register."""
-        return f"vpxord zmm{index}, zmm{index}, zmm{index}" if self.wide else f"vxorps ymm{index}, ymm{index}, ymm{index}"
-
-    def load(self, index: int, address: str, mask: int | None = None) -> str:
-        """Load; lanes outside the mask become zero."""
-        if mask is None:
-            return f"vmovups {self.v(index)}, {self.pointer} [{address}]"
-        if self.wide:
-            return f"vmovups zmm{index}{{k{mask}}}{{z}}, zmmword ptr [{address}]"
-        return f"vmaskmovps ymm{index}, ymm{mask}, ymmword ptr [{address}]"
-
-    def store(self, index: int, address: str, mask: int | None = None) -> str:
-        """Store; lanes outside the mask are not written."""
-        if mask is None:
-            return f"vmovups {self.pointer} [{address}], {self.v(index)}"
-        if self.wide:
-            return f"vmovups zmmword ptr [{address}]{{k{mask}}}, zmm{index}"
-        return f"vmaskmovps ymmword ptr [{address}], ymm{mask}, ymm{index}"
-
-    def mask(self, mask: int, count: str, label: str) -> list[str]:
-        """Make a mask of the first `count` lanes (a 32-bit register, clobbered; at least 0)."""
-        if self.wide:
-            return [f"mov eax, {0xFFFF}", f"bzhi eax, eax, {count}", f"kmovw k{mask}, eax"]
-        lanes = [f"vmovd xmm{mask}, {count}", f"vpbroadcastd ymm{mask}, xmm{mask}"]
-        return [*lanes, f"vpcmpgtd ymm{mask}, ymm{mask}, ymmword ptr [rip + {label}]"]
-
-
-class Text:
-    """Assembly text of one function."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        head = [".intel_syntax noprefix", ".text", ".p2align 6", f".globl {name}", f".type {name}, @function"]
-        self.lines = [*head, f"{name}:"]
-
-    def __call__(self, *instructions: str) -> None:
-        self.lines += [f"    {line}" for line in instructions]
-
-    def label(self, suffix: str) -> None:
-        self.lines.append(f"{self.local(suffix)}:")
-
-    def local(self, suffix: str) -> str:
-        return f".L{self.name}_{suffix}"
-
-    def block(self, name: str, instructions: list[str]) -> None:
-        """Mark a straight-line block that the harness may reorder."""
-        self.lines.append(f"#@block {name}")
-        self(*instructions)
-        self.lines.append("#@end")
-
-    def finish(self, machine: Machine) -> str:
-        """Close the function; AVX2 masks compare with the lane numbers kept behind it."""
-        self.lines.append(f".size {self.name}, .-{self.name}")
-        if not machine.wide:
-            self.lines += [".section .rodata", ".p2align 5", f"{self.local('lane')}:"]
-            self.lines += [f".long {lane}" for lane in range(8)]
-        self.lines.append('.section .note.GNU-stack,"",@progbits')
-        return "\n".join(self.lines) + "\n"
 
 
 class Compute:
@@ -112,6 +37,7 @@ class Compute:
         self.prefetch_a = 0 if direct_a else parameters.get("prefetch_a", 0)
         self.prefetch_b = 0 if direct_b else parameters.get("prefetch_b", 0)
         self.prefetch_c = parameters.get("prefetch_c", 0)
+        self.late = max(self.prefetch_c // self.unroll, self.mr) if self.prefetch_c > 1 else 0
         self.direct_a, self.direct_b = direct_a, direct_b
         self.bases = self.BASES[: -(-self.mr // 3)] if direct_a else ()
         self.first_b = self.mr * self.nv
@@ -168,16 +94,17 @@ class Compute:
 
     def saved(self) -> list[str]:
         """Callee-saved registers that this variant uses."""
-        return [name for name in ("rbx", "rbp") if name in self.bases] + (["r12"] if self.direct_a else []) + (["r13"] if self.direct_b else [])
+        names = [name for name in ("rbx", "rbp") if name in self.bases] + (["r12"] if self.direct_a else [])
+        return names + (["r13"] if self.direct_b else []) + (["r14", "r15"] if self.late else [])
 
     def emit(self) -> str:
         """Print the whole kernel."""
         text, machine = self.text, self.machine
         text(*(f"push {name}" for name in self.saved()))
-        if self.prefetch_c:
+        if self.prefetch_c == 1:
             text(f"mov rax, qword ptr [r8 + {LDC}]", "mov r9, rcx")
             for _ in range(self.mr):
-                text(*(f"prefetcht0 byte ptr [r9 + {at}]" for at in range(0, 4 * self.nr, LINE)), "lea r9, [r9 + 4*rax]")
+                text(*self.prefetch_row("r9"), "lea r9, [r9 + 4*rax]")
         if self.direct_a:
             text(f"mov r12, qword ptr [r8 + {LDA}]", "shl r12, 2")
             for before, base in pairwise(self.bases):
@@ -195,15 +122,38 @@ class Compute:
     def loops(self) -> None:
         """The unrolled k loop, then its remainder one step at a time."""
         text, unroll = self.text, self.unroll
-        text("mov rax, rdi", f"shr rax, {unroll.bit_length() - 1}", "test rax, rax", f"jz {text.local('tail')}", ".p2align 5")
+        turns = ["mov rax, rdi", f"shr rax, {unroll.bit_length() - 1}"]
+        body = [line for step in range(unroll) for line in self.step(step, prefetch=True)] + self.advance(unroll)
+        text(*turns, "test rax, rax", f"jz {text.local('tail')}")
+        if self.late:
+            text("mov r14, rcx", f"mov r15, qword ptr [r8 + {LDC}]", "shl r15, 2")
+            text(f"sub rax, {self.late}", f"ja {text.local('loop')}")
+            text(*turns, f"cmp rax, {self.mr}", f"jae {text.local('rows')}", "xor r15d, r15d")
+        text(".p2align 5")
         text.label("loop")
-        body = [line for step in range(unroll) for line in self.step(step, prefetch=True)]
-        text.block("compute", body + self.advance(unroll))
+        text.block("compute", body)
         text("dec rax", f"jnz {text.local('loop')}")
+        if self.late:
+            self.rows(turns, body)
         text.label("tail")
         text(f"and edi, {unroll - 1}", f"jz {text.local('scale')}")
         text.label("one")
         text(*self.step(0, prefetch=False), *self.advance(1), "dec edi", f"jnz {text.local('one')}")
+
+    def rows(self, turns: list[str], body: list[str]) -> None:
+        """MR turns of the k loop that prefetch a row of C each; what is left of the late turns goes back to the loop."""
+        text = self.text
+        text("test r15, r15", f"jz {text.local('tail')}")
+        text.label("rows")
+        text(f"mov eax, {self.mr}", ".p2align 5")
+        text.label("row")
+        text(*self.prefetch_row("r14"), "add r14, r15", *body, "dec eax", f"jnz {text.local('row')}")
+        text("xor r15d, r15d", *turns, f"mov r14d, {self.late}", "cmp rax, r14", "cmova rax, r14")
+        text(f"sub rax, {self.mr}", f"ja {text.local('loop')}")
+
+    def prefetch_row(self, base: str) -> list[str]:
+        """Prefetch the lines of one row of C."""
+        return [f"prefetcht0 byte ptr [{base} + {at}]" for at in range(0, 4 * self.nr, LINE)]
 
     def scale(self) -> None:
         """Multiply the accumulators by alpha unless it is 1."""

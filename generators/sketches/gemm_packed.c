@@ -26,6 +26,8 @@ struct panels {
     const float *fringe; /* the last, partial panel where the others are read in place; else null */
 };
 
+#define PACK_STEPS 8 /* k-steps packed at a time where the source's rows run across the panels */
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -94,11 +96,13 @@ static struct panels prepare(int64_t extent, int64_t width, int64_t kc, const fl
     int64_t advance = along_k ? ld : 1;
     struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0};
     int64_t first = pack ? 0 : extent / width * width;
-    for (int64_t i = first; i < extent; i += width) {
-        packer(kc, least(width, extent - i), source + i * advance, ld, room + (i - first) * kc);
-        if (!pack)
-            panels.fringe = room;
-    }
+    int64_t steps = along_k ? kc : PACK_STEPS; /* a few rows across all panels: whole lines and pages, one after another */
+    for (int64_t pc = 0; pc < kc; pc += steps)
+        for (int64_t i = first; i < extent; i += width)
+            packer(least(steps, kc - pc), least(width, extent - i), source + i * advance + pc * ld, ld,
+                   room + (i - first) * kc + pc * width);
+    if (!pack && first < extent)
+        panels.fringe = room;
     return panels;
 }
 

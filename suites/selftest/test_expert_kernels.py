@@ -136,6 +136,21 @@ def test_gemm_spreads_nan_and_infinity_as_numpy_does(spec, index, seed, gemm, be
     assert verdict.ok, f"{verdict} with {gemm.candidates[index]}"
 
 
+@pytest.mark.parametrize("unroll", [1, 4, 8])
+def test_late_prefetches_of_c_leave_every_depth_right(unroll, bench, target, shared_worker):
+    """The k loop is then in three parts: depths at which one of them is empty or ends exactly."""
+    depths = sorted({0, 1, unroll * 6 - 1, unroll * 6, unroll * 6 + 1, 63, 64, 65, 64 + unroll, 64 + unroll * 6, 200})
+    for k in depths:
+        spec = GemmSpec(m=13, n=70, k=k)
+        sketch = packing_sketch(target, replace(spec, k=512))
+        values = {**sketch.start, "mr": 6, "nr": 16, "unroll": unroll, "prefetch_c": 64, "kc": 512, "pack_a": k % 2}
+        builder = Builder(target, sketch, EXPERT.kernel_script(target, sketch), bench.toolchain, bench.sandbox, trusted=True)
+        (item,) = builder.build([Candidate.of(sketch.name, values)])
+        operands = exact_operands(spec, np.random.default_rng(k))
+        verdict = verify_exact(shared_worker, item, spec, operands, Placement.END)
+        assert verdict.ok, f"{verdict} at k={k}"
+
+
 def test_gemm_neighbours_of_every_candidate(gemm, shared_worker):
     for candidate, item in zip(gemm.candidates, gemm.items, strict=True):
         rng = np.random.default_rng(1)
