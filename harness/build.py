@@ -33,6 +33,7 @@ class Builder:
         self._script = KernelScript(script, toolchain.store, sandbox, trusted=trusted)
         self._machine = Machine.of(target)
         self._paths: dict[str, Path | Verdict] = {}
+        self._mains: dict[str, Path | Verdict] = {}
         self._objects: dict[Candidate, NativeObject | Verdict] = {}
         self._parameters: set[str] = set()
 
@@ -122,7 +123,10 @@ class Builder:
         values = dict(candidate.values)
         settings = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.SKETCH)}
         names = names_header(self._sketch.dims, self._sketch, settings)
-        return self._toolchain.compile_c(self._sketch.source, names, self._machine, trusted=self._trusted)
+        if names not in self._mains:
+            compiled = self._toolchain.compile_c(self._sketch.source, names, self._machine, trusted=self._trusted)
+            self._mains[names] = compiled
+        return self._mains[names]
 
 
 def names_header(dims: Sequence[str], sketch: Sketch | None = None, settings: Mapping[str, int] | None = None) -> str:

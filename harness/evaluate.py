@@ -9,7 +9,7 @@ it did not the slice is taken again.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -78,7 +78,7 @@ class Evaluator:
         self._output = output_name(case.spec)
         self._accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
         self._long = (worker.repeatable or self._floor_s > LONG_CALL_S) and not self._accumulates
-        self._glance = [GLANCE_S] if self._floor_s < GLANCE_S and not worker.repeatable else []
+        self._glance_s = GLANCE_S if self._floor_s < GLANCE_S and not worker.repeatable else EVALUATION_S
         self._best_s = inf
         self._watch = watch
         self._begin_s = time.monotonic()
@@ -119,15 +119,14 @@ class Evaluator:
 
     def _time_at_pace(self, session: Session) -> Evaluation:
         """Take slices until the pace held through one; a glance is enough where a candidate is out of the question."""
-        for budget_s in (*self._glance, *[EVALUATION_S] * ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = self._pace(self._wait())
-            timing = self._time(session, budget_s, warm=0)  # the checked call was the warm-up
-            if timing is None:
+            timings = self._slice(session, HOPELESS * self._best_s * before)
+            if not session.verdict.ok:
                 return Evaluation(verdict=session.verdict)
-            if not (verdict := self._judge(timing)).ok:
-                return Evaluation(verdict=verdict, samples_s=timing.taken_s)
-            if budget_s < EVALUATION_S and min(timing.taken_s) < HOPELESS * self._best_s * before:
-                continue
+            taken_s = tuple(value for timing in timings for value in timing.taken_s)
+            if not (verdict := self._judge(timings, min(taken_s))).ok:
+                return Evaluation(verdict=verdict, samples_s=taken_s)
             alone = self._watch is not None and self._watch.alone()
             after = 1.0 if alone else self._pace(alone)
             if max(before, after) <= STEADY * min(before, after):
@@ -136,11 +135,26 @@ class Evaluator:
         pace = min(before, after)
         # Beside others the minimum is a lucky sample: candidate and reference are then compared by their medians.
         # Scaling makes no winner: at best a candidate ties with one that ran alone, and the race tells them apart.
-        cost_s = max(self._floor_s, min(timing.taken_s) if pace <= STEADY else median(timing.taken_s) / pace)
+        cost_s = max(self._floor_s, min(taken_s) if pace <= STEADY else median(taken_s) / pace)
         if pace > STEADY and self._best_s < inf:
             cost_s = max(cost_s, self._best_s)
         self._best_s = min(self._best_s, cost_s)
-        return Evaluation(verdict=OK, samples_s=timing.taken_s, pace=pace, cost_s=cost_s)
+        return Evaluation(verdict=OK, samples_s=taken_s, pace=pace, cost_s=cost_s)
+
+    def _slice(self, session: Session, hopeless_s: float) -> list[Timing]:
+        """Time about 10 ms of calls (the checked call was the warm-up), only a glance of a hopeless candidate."""
+        timings: list[Timing] = []
+        for least_s in (self._glance_s, EVALUATION_S):
+            spent_s = sum(sum(timing.wall_s) * timing.calls for timing in timings)
+            if spent_s and spent_s >= least_s:
+                break
+            timing = self._time(session, least_s - spent_s, warm=0)
+            if timing is None:
+                break
+            timings.append(timing)
+            if min(timing.taken_s) > hopeless_s:
+                break
+        return timings
 
     @property
     def _floor_s(self) -> float:
@@ -167,13 +181,12 @@ class Evaluator:
         self._reference_s = min(self._reference_s, *timing.taken_s)
         return 1.0 if alone else max(1.0, median(timing.taken_s) / self._reference_s)
 
-    def _judge(self, timing: Timing) -> Verdict:
+    def _judge(self, timings: Sequence[Timing], best_s: float) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
-        best_s = min(timing.taken_s)
         if not below_floor(best_s, self._spec.flops, self._peak_gflops).ok:
             self._peak_gflops = max(self._peak_gflops, self._measure_peak())
         verdicts = (
-            contradiction(timing),
+            *map(contradiction, timings),
             below_floor(best_s, self._spec.flops, self._peak_gflops),
             OK if self._accumulates else self._compare(),
         )

@@ -26,6 +26,8 @@ SAMPLE_S = 5e-4
 DISTURBED = 1.35
 """The watch over its best: up to 1.3 after 512-bit code, whose clock is lower; 1.4 to 2.5 beside somebody."""
 LEAST_ROUNDS = 11
+COLD_CALL_S = 0.1
+"""From here on a call moves more than the caches hold, so nothing is gained by a warm-up call before each slice."""
 NAP_S = 0.005
 LOOKS = 3
 """Looks in a row that must find us alone: others come and go within a millisecond, too."""
@@ -129,7 +131,8 @@ def interleave(
                 continue
             patience_s -= watch.wait(patience_s)[1] if watch and patience_s > 0 else 0.0
             before_s = watch.look() if watch else 0.0
-            timing = session.time(timeout_s=timeout_s, samples=1000, sample_s=SAMPLE_S, budget_s=slice_s)
+            warm = 0 if taken[name] and taken[name][-1][0].taken_s[-1] > COLD_CALL_S else 1
+            timing = session.time(timeout_s=timeout_s, samples=1000, sample_s=SAMPLE_S, budget_s=slice_s, warm=warm)
             if timing is None:
                 continue
             if not session.trusted:

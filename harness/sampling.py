@@ -64,6 +64,12 @@ def sample(spec: OperatorSpec, limit_flops: float) -> Sample:
     return best or Sample(points=(Point(spec=spec, weight=1.0),))
 
 
+def cut(spec: OperatorSpec, limit_flops: float) -> Sample:
+    """Return the shrunk spec alone, its time in proportion to the work: good enough to rank candidates."""
+    part = shrunk(spec, limit_flops)
+    return Sample(points=(Point(spec=part, weight=spec.flops / max(part.flops, 1)),))
+
+
 def shrunk(spec: OperatorSpec, limit_flops: float) -> OperatorSpec:
     """Return the spec with its repeating axes cut, alike, until a call costs at most ``limit_flops``."""
     axes = spec.repeating()

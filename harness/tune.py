@@ -7,7 +7,7 @@ store. At the end the leaders race each other in turn, and the winner is verifie
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,13 +23,13 @@ from harness.errors import BadRequest, HarnessError
 from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
 from harness.kernel import Author, Candidate, Move
-from harness.measure import interleave, undisturbed
+from harness.measure import SLICE_S, Slices, interleave, quiet_rounds
 from harness.probe import open_watch
 from harness.record import Record, Verdict
 from harness.repertoire import Repertoire
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
-from harness.runners.protocol import Worker
+from harness.runners.protocol import Session, Worker
 from harness.sampled import open_evaluator
 from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.search import Policy, Search, Space, search_factory
@@ -38,7 +38,7 @@ from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
 LEADERS = 6
-RACE_ROUNDS = 15
+RACE_ROUNDS = 8
 RACE_SHARE = 0.1
 """Share of the seconds that the race may take, and again as much for waiting until the core is ours."""
 ORDER_SHARE = 0.2
@@ -188,30 +188,42 @@ class Tuner:
 
     def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
         """
-        Time the leaders in turn; return all right candidates, the race's order first.
+        Time the leaders in turn, the better half longer; return all right candidates, the race's order first.
 
-        The lower quartile of the quiet rounds decides, of all where others had the core most of the time.
+        Here every call is of the whole spec, with operands where they will be.
         """
         ranking = self._ranking()
         if worker.repeatable:
             return ranking
         leaders = ranking[:LEADERS]
         self._report("race")
+        if not arena.generation:  # the search looked at a cut of the spec
+            arena.fill(exact_operands(self._case.spec, np.random.default_rng([self._seed, 1])))
         objects = self._repertoire.build(leaders)
         sessions = {c.key: worker.open(item, arena) for c, item in zip(leaders, objects, strict=True)}
-        rounds = max(3, min(RACE_ROUNDS, int(RACE_SHARE * self._budget.seconds / (4 * self._costs[leaders[0]] * 2))))
         try:
-            patience_s = RACE_SHARE * self._budget.seconds
-            slices = interleave(
-                sessions, rounds=rounds, timeout_s=timeout_s(self._case.spec), watch=self._watch, patience_s=patience_s
-            )
+            first = self._heat(sessions, {}, self._heat_rounds(leaders))
+            ahead = {key: sessions[key] for key in list(first)[: len(leaders) // 2]}
+            places = {**self._heat(ahead, first, 2 * self._heat_rounds(leaders)), **first}
         finally:
             for session in sessions.values():
                 session.close()
-        placed = [candidate for candidate in leaders if candidate.key in slices]
-        chosen = undisturbed(slices)
-        placed.sort(key=lambda candidate: quantiles(slices[candidate.key].only(chosen).seconds, n=4)[0])
+        placed = sorted((c for c in leaders if c.key in places), key=lambda c: list(places).index(c.key))
         return placed + [candidate for candidate in ranking if candidate not in placed]
+
+    def _heat_rounds(self, leaders: Sequence[Candidate]) -> int:
+        """Return how many rounds the first heat has; the second has as many slices, for half the leaders."""
+        slice_s = max(SLICE_S, self._costs[leaders[0]])
+        return max(2, min(RACE_ROUNDS, int(RACE_SHARE * self._budget.seconds / (4 * len(leaders) * slice_s))))
+
+    def _heat(self, sessions: Mapping[str, Session], before: Mapping[str, Slices], rounds: int) -> dict[str, Slices]:
+        """Time some leaders in turn and return all their slices so far, the fastest leader first."""
+        patience_s = RACE_SHARE * self._budget.seconds / 2
+        taken = interleave(
+            sessions, rounds=rounds, timeout_s=timeout_s(self._case.spec), watch=self._watch, patience_s=patience_s
+        )
+        every = {key: before[key] + slices if key in before else slices for key, slices in taken.items()}
+        return dict(sorted(every.items(), key=lambda pair: _pace_s(pair[1])))
 
     def _finish(self, leaders: Sequence[Candidate]) -> Record:
         """Verify and measure in fresh processes; the first leader that holds is the winner."""
@@ -296,3 +308,9 @@ class Tuner:
                 left_s=left_s,
             )
         )
+
+
+def _pace_s(slices: Slices) -> float:
+    """Return the lower quartile of a contender's quiet slices (of all where none was quiet); of a few, the least."""
+    seconds = slices.only(quiet_rounds({"": slices}) or range(len(slices.seconds))).seconds
+    return quantiles(seconds, n=4)[0] if len(seconds) > 3 else min(seconds)
