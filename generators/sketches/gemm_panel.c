@@ -3,7 +3,8 @@
  *
  * Loops jc (NC) > ic (MC) > pc (KC) > micro-tiles. Packing puts k in the groups that an instruction multiplies (four bytes,
  * two words, one number) and converts what has no instruction of its own. The sums of an MC x NC block stay in a block of
- * their own over all of k, in the accumulator's type: C is rounded once.
+ * their own over all of k, in the accumulator's type: C is rounded once. Where C has that type and is not
+ * scaled, whole micro-tiles are summed in C itself.
  * Bytes are multiplied as unsigned times signed: A is stored with 128 added, and 128 times the sums of B's columns go off
  * at the end. Nothing saturates: four such products are added in 32 bits.
  */
@@ -41,11 +42,14 @@ typedef float output;
 typedef input output;
 #endif
 #endif
+/* C has the type of the sums, and nothing is to be taken off them at the end. */
+#define SUMS_IN_C (OPW_FIXED_FP64 || OPW_FIXED_MODE == 4 || ((OPW_FIXED_BF16 || OPW_FIXED_FP16) && OPW_FIXED_OUT_FP32))
 typedef void panel(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first);
 
 struct plan {
     int64_t m, n, k, mr, nr, mc, kc, nc;
-    int64_t a_down, a_along, b_across, b_along;
+    int64_t a_down, a_along, b_across, b_along, ldc;
+    int in_place, add; /* whether C holds the sums, and whether they begin with what it held */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -78,6 +82,9 @@ static struct plan make_plan(const struct opw_args *args, const struct opw_tunab
     p.a_along = dim[OPW_DIM_TRANS_A] ? dim[OPW_DIM_LDA] : 1;
     p.b_across = dim[OPW_DIM_TRANS_B] ? dim[OPW_DIM_LDB] : 1;
     p.b_along = dim[OPW_DIM_TRANS_B] ? 1 : dim[OPW_DIM_LDB];
+    p.ldc = dim[OPW_DIM_LDC];
+    p.add = args->scalar[1] == 1.0;
+    p.in_place = SUMS_IN_C && p.k && args->scalar[0] == 1.0 && (p.add || args->scalar[1] == 0.0);
     return p;
 }
 
@@ -98,7 +105,7 @@ static size_t room_b(const struct plan *p)
 
 static size_t room_sums(const struct plan *p)
 {
-    return (size_t)round_up(p->mc * p->nc * (int64_t)sizeof(sum), 64);
+    return (size_t)round_up((p->in_place ? p->mr * p->nr : p->mc * p->nc) * (int64_t)sizeof(sum), 64);
 }
 
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
@@ -146,7 +153,7 @@ static void pack_group(const input *from, int64_t step, int64_t along, int64_t v
 }
 
 /* A full group whose elements follow each other along k: one word from each row. */
-static void pack_along(const input *from, int64_t step, int64_t width, packed zero, packed *to)
+static void pack_along(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
 {
 #if OPW_FIXED_MODE == 3
     uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
@@ -163,7 +170,7 @@ static void pack_along(const input *from, int64_t step, int64_t width, packed ze
 }
 
 /* A full group of rows that follow each other: GROUP of them woven into one. */
-static void pack_across(const input *from, int64_t along, int64_t width, packed zero, packed *to)
+static void pack_across(const input *restrict from, int64_t along, int64_t width, packed zero, packed *restrict to)
 {
 #if OPW_FIXED_MODE == 3
     typedef uint8_t bytes __attribute__((vector_size(16), aligned(1)));
@@ -194,11 +201,38 @@ static void pack_across(const input *from, int64_t along, int64_t width, packed 
 #endif
 }
 
+enum { LINE = 64 / sizeof(input), AHEAD = 6 };
+
+/* The same for a cache line of each row: rows a power of two apart share few sets, and a line left would come again. */
+static void pack_lines(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
+{
+#if OPW_FIXED_MODE == 3
+    uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
+    for (int64_t i = 0; i < width; i++)
+        for (int64_t s = 0; s < LINE / GROUP; s++) {
+            uint32_t word;
+            __builtin_memcpy(&word, from + i * step + s * GROUP, 4);
+            words[s * width + i] = word ^ flip;
+        }
+#else
+    for (int64_t i = 0; i < width; i++) {
+        __builtin_prefetch(from + i * step + AHEAD * LINE);
+        for (int64_t s = 0; s < LINE / GROUP; s++)
+            for (int64_t g = 0; g < GROUP; g++)
+                to[(s * width + i) * GROUP + g] = (packed)(take(from[i * step + s * GROUP + g]) + zero);
+    }
+#endif
+}
+
 /* One micro-panel, [k/GROUP][width][GROUP]: `valid` of `width` rows, the rest and the last group's rest as zeros. */
 static void pack_panel(const input *from, int64_t step, int64_t along, int64_t valid, int64_t width, int64_t k, packed zero,
                        packed *to)
 {
-    for (int64_t p = 0; p < k; p += GROUP, to += width * GROUP) {
+    int64_t p = 0;
+    if (along == 1 && valid == width)
+        for (; p + LINE <= k; p += LINE, to += width * LINE)
+            pack_lines(from + p, step, width, zero, to);
+    for (; p < k; p += GROUP, to += width * GROUP) {
         const input *at = from + p * along;
         if (valid < width || k - p < GROUP)
             pack_group(at, step, along, valid, width, least(GROUP, k - p), zero, to);
@@ -213,8 +247,15 @@ static void pack_panel(const input *from, int64_t step, int64_t along, int64_t v
 
 static void pack(const input *from, int64_t step, int64_t along, int64_t extent, int64_t width, int64_t k, packed zero, packed *to)
 {
-    for (int64_t i = 0; i < extent; i += width, to += width * round_up(k, GROUP))
-        pack_panel(from + i * step, step, along, least(width, extent - i), width, k, zero, to);
+    int64_t deep = round_up(k, GROUP), whole = step == 1 ? extent / width * width : 0, full = k / GROUP * GROUP;
+    /* rows along the panels are read as they lie, all panels side by side: a page a row is too many for one panel */
+    for (int64_t p = 0; p < (whole ? full : 0); p += GROUP)
+        for (int64_t i = 0; i < whole; i += width)
+            pack_across(from + i + p * along, along, width, zero, to + i * deep + p * width);
+    for (int64_t i = 0; i < (deep > full ? whole : 0); i += width)
+        pack_group(from + i + full * along, step, along, width, width, k - full, zero, to + i * deep + full * width);
+    for (int64_t i = whole; i < extent; i += width)
+        pack_panel(from + i * step, step, along, least(width, extent - i), width, k, zero, to + i * deep);
 }
 
 /* 128 times the sums of B's columns, what the 128 added to A brings too much. */
@@ -254,13 +295,33 @@ static void put(const struct opw_args *args, const struct plan *p, int64_t ic, i
     }
 }
 
-static void multiply(const struct plan *p, panel *kernel, int64_t rows, int64_t cols, int64_t k, const packed *a,
-                     const packed *b, sum *sums, int first)
+/* A micro-tile over the edge of C, summed beside it. */
+static void edge(const struct plan *p, panel *kernel, int64_t steps, const packed *a, const packed *b, sum *sums, output *c,
+                 int64_t rows, int64_t cols, int fresh)
 {
-    int64_t deep = round_up(k, GROUP);
+    kernel(steps, a, b, sums, p->nr * (int64_t)sizeof(sum), 1);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) {
+            output *to = c + i * p->ldc + j;
+            *to = finish(sums[i * p->nr + j], 1.0, fresh ? 0.0 : 1.0, to);
+        }
+}
+
+/* Every micro-tile of a block; c is null where the sums have a block of their own. */
+static void multiply(const struct plan *p, panel *kernel, int64_t rows, int64_t cols, int64_t k, const packed *a,
+                     const packed *b, sum *sums, output *c, int first)
+{
+    int64_t deep = round_up(k, GROUP), steps = deep / GROUP;
+    int fresh = first && !p->add;
     for (int64_t i = 0; i < rows; i += p->mr)
         for (int64_t j = 0; j < cols; j += p->nr)
-            kernel(deep / GROUP, a + i * deep, b + j * deep, sums + i * p->nc + j, p->nc * (int64_t)sizeof(sum), first);
+            if (!c)
+                kernel(steps, a + i * deep, b + j * deep, sums + i * p->nc + j, p->nc * (int64_t)sizeof(sum), first);
+            else if (i + p->mr <= rows && j + p->nr <= cols)
+                kernel(steps, a + i * deep, b + j * deep, c + i * p->ldc + j, p->ldc * (int64_t)sizeof(output), fresh);
+            else
+                edge(p, kernel, steps, a + i * deep, b + j * deep, sums, c + i * p->ldc + j, least(p->mr, rows - i),
+                     least(p->nr, cols - j), fresh);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
@@ -286,9 +347,11 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
             for (int64_t pc = 0; pc < p.k; pc += p.kc) {
                 int64_t k = least(p.kc, p.k - pc);
                 pack(from_a + ic * p.a_down + pc * p.a_along, p.a_down, p.a_along, rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
-                multiply(&p, kernel, rows, cols, k, a, b + pc * p.nc, sums, pc == 0);
+                output *c = p.in_place ? (output *)args->operand[2] + ic * p.ldc + jc : 0;
+                multiply(&p, kernel, rows, cols, k, a, b + pc * p.nc, sums, c, pc == 0);
             }
-            put(args, &p, ic, jc, sums, less);
+            if (!p.in_place)
+                put(args, &p, ic, jc, sums, less);
         }
     }
     return 0;
