@@ -110,7 +110,7 @@ def _spread(shares: Sequence[float]) -> str:
 
 def figure_4(store: Store, measured: Measured) -> list[Section]:
     """Return TVM with growing search counts, which this version does not run."""
-    notes = ["TVM: needs the apache-tvm wheel and an adapter, which this version does not have", FOOTNOTES["figures"]]
+    notes = ["TVM: the apache-tvm wheel (0.27) installs, but there is no adapter yet that runs its MetaSchedule beside ours", FOOTNOTES["figures"]]
     return [Section(name="fig4", title="Figure 4, TVM with growing search counts", header=(), rows=[], notes=notes)]
 
 

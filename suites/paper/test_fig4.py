@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.skip(reason="TVM: needs the apache-tvm wheel and a baseline adapter, which this version does not have")
+@pytest.mark.skip(reason="TVM: no adapter yet that runs MetaSchedule of the apache-tvm wheel beside ours; docs/performance/evidence.md says what was found")
 def test_fig4():
     """Would run TVM with growing search counts."""
 
