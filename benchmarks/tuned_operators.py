@@ -24,8 +24,8 @@ def main() -> None:
     path = FOLDER / f"{chosen.target}.jsonl"
     before = path.read_text().splitlines() if path.exists() else []
     with Store.open(default_store()) as store:
-        measured = store.records(kind="measurement")
-        identities = {one.identity for one in measured if one.target == chosen.target and one.author == "expert"}
+        tried = store.records(kind="evaluation")
+        identities = {one.identity for one in tried if one.target == chosen.target and one.author == "expert"}
         winners = [found for one in identities if (found := store.tuned(one)) is not None and found.verdict.ok]
     kept = [Record.from_json(json.loads(line)) for line in before]
     texts = lines([*kept, *winners])

@@ -27,7 +27,7 @@ from harness.kernel import Sketch, Tunable, TunableKind
 from harness.operator import OperatorSpec
 from harness.target import Target
 
-EXTENSIONS = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
+EXTENSIONS = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "v", "fp16", "dotprod")
 """Instruction set extensions that a declaration may ask for, as ``has_avx512_vnni``."""
 SKETCHES = Path(__file__).parent / "sketches"
 
@@ -109,6 +109,7 @@ def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> d
     names |= {f"scalar_{index}": value for index, value in enumerate(spec.scalars())}
     for dtype in DType:
         names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(output_dtype(spec) is dtype)}
+        names[f"acc_{dtype}"] = int(getattr(spec, "acc_dtype", None) is dtype)
     names |= {"in_bytes": spec.dtype.bytes, "out_bytes": output_dtype(spec).bytes}
     names |= {f"has_{feature}": int(feature in target.features) for feature in EXTENSIONS}
     for key, formula in declared.get("names", {}).items():

@@ -76,7 +76,7 @@ def compare_modelled(
     asked = {name: questions(baseline, case, target) for name, baseline in baselines.items()}
     peers = {name: library_time(bench, first) for name, (first, *_) in asked.items()}
     variants = [one for _, *others in asked.values() for one in others]
-    peak, gflops = target.peak_gflops[spec.dtype.value].value, spec.flops / seconds["ours"] / 1e9
+    peak, gflops = target.peak(spec.dtype.value), spec.flops / seconds["ours"] / 1e9
     facts = {
         **record.facts,
         "throughput_gflops": gflops,

@@ -114,6 +114,12 @@ class Target:
         """Return the data cache of a level, or None where the machine has no such level."""
         return next((cache for cache in self.caches if cache.level == level), None)
 
+    def peak(self, dtype: str) -> float:
+        """Return the peak of a dtype that the file gives, in GFLOP/s; raise `BadRequest` where it gives none."""
+        if dtype not in self.peak_gflops:
+            raise BadRequest(f"{self.name}: its file gives no peak for {dtype}; add {dtype} to [peak_gflops] in harness/targets/{self.name}.toml")
+        return float(self.peak_gflops[dtype].value)
+
     @property
     def factors(self) -> dict[str, float]:
         """Return the hardware factors under the names that sketches' formulas use; bytes, bits, Hz, counts."""

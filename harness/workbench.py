@@ -137,7 +137,7 @@ class Workbench:
         if target.runner == "cuda":
             return max(float(peak.value) for peak in target.peak_gflops.values())
         if target.runner == "emulated":
-            return float(target.peak_gflops["fp32"].value)
+            return target.peak(dtype.value)
         with self.worker(threads=threads) as worker:
             return max(rates(worker, self.probe, peak_kind(target, dtype))) / 1e9
 

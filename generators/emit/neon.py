@@ -10,39 +10,14 @@ A feed MR*NR/4 FMLAs by element a k-step, so that no broadcast is needed.
 import json
 import sys
 
+from generators.parts.gnu_text import Text
+
 EMITTER = {"isa": "neon"}
 
 # Offsets in struct opw_tile (opw.h).
 ROWS, COLS, LDA, LDB, LDC, ALPHA, BETA = 0, 8, 16, 24, 32, 40, 44
 LINE = 64
 REGISTERS = 32
-
-
-class Text:
-    """Assembly text of one function."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines = [".text", ".p2align 6", f".globl {name}", f".type {name}, %function", f"{name}:"]
-
-    def __call__(self, *instructions: str) -> None:
-        self.lines += [f"    {line}" for line in instructions]
-
-    def label(self, suffix: str) -> None:
-        self.lines.append(f"{self.local(suffix)}:")
-
-    def local(self, suffix: str) -> str:
-        return f".L{self.name}_{suffix}"
-
-    def block(self, name: str, instructions: list[str]) -> None:
-        """Mark a straight-line block that the harness may reorder."""
-        self.lines.append(f"#@block {name}")
-        self(*instructions)
-        self.lines.append("#@end")
-
-    def finish(self) -> str:
-        self.lines += [f".size {self.name}, .-{self.name}", '.section .note.GNU-stack,"",%progbits']
-        return "\n".join(self.lines) + "\n"
 
 
 def vectors(base: str, offset: int, first: int, count: int, verb: str = "ld") -> list[str]:
@@ -86,7 +61,7 @@ class Compute:
         where = "direct_" + ("a" if direct_a else "") + ("b" if direct_b else "")
         self.role = "compute" if where == "direct_" else f"compute_{where}"
         tag = f"mr{self.mr}_nr{self.nr}_u{self.unroll}_p{self.prefetch_a}_{self.prefetch_b}_{self.prefetch_c}"
-        self.text = Text(f"neon_{self.role}_{tag}")
+        self.text = Text(f"neon_{self.role}_{tag}", "%")
         self.advances_each_step = bool(self.mr % 4)
 
     def acc(self, i: int, j: int) -> int:
@@ -249,7 +224,7 @@ class Pack:
 
     def __init__(self, role: str, width: int) -> None:
         self.role, self.width = role, width
-        self.text = Text(f"neon_{role}_w{width}")
+        self.text = Text(f"neon_{role}_w{width}", "%")
 
     def emit_copy(self) -> str:
         """Source rows lie along the panel (B, or A transposed): copy `width` elements a k-step."""

@@ -11,6 +11,8 @@ MR * NR / lanes vector registers: NR/(lanes*lmul) loads of B and MR scalar loads
 import json
 import sys
 
+from generators.parts.gnu_text import Text
+
 EMITTER = {"isa": "riscv"}
 
 # Offsets in struct opw_tile (opw.h).
@@ -46,34 +48,6 @@ class Dialect:
         return f"{'vsse.v' if self.old else 'vsse32.v'} v{vector}, ({address}), {stride}"
 
 
-class Text:
-    """Assembly text of one function."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines = [".text", ".p2align 6", f".globl {name}", f".type {name}, @function", f"{name}:"]
-
-    def __call__(self, *instructions: str) -> None:
-        self.lines += [f"    {line}" for line in instructions]
-
-    def label(self, suffix: str) -> None:
-        self.lines.append(f"{self.local(suffix)}:")
-
-    def local(self, suffix: str) -> str:
-        return f".L{self.name}_{suffix}"
-
-    def block(self, name: str, instructions: list[str]) -> None:
-        """Mark a straight-line block that the harness may reorder."""
-        self.lines.append(f"#@block {name}")
-        self(*instructions)
-        self.lines.append("#@end")
-
-    def finish(self) -> str:
-        """Close the function."""
-        self.lines += [f".size {self.name}, .-{self.name}", '.section .note.GNU-stack,"",@progbits']
-        return "\n".join(self.lines) + "\n"
-
-
 class Compute:
     """The micro-kernel: compute(kc a0, a a1, b a2, c a3, tile a4)."""
 
@@ -93,7 +67,7 @@ class Compute:
         if self.mr * self.buffers > len(TEMPORARY) + len(SAVED) or (self.ahead and self.unroll % 2):
             raise ValueError(f"{tile} unroll={self.unroll}: too many rows, or an odd unroll where buffers alternate")
         tag = f"mr{self.mr}_nr{self.nr}_m{self.lmul}_u{self.unroll}_s{self.splat}_a{self.ahead}"
-        self.text = Text(f"{self.dialect.name}_compute_{tag}")
+        self.text = Text(f"{self.dialect.name}_compute_{tag}", "@")
 
     def acc(self, i: int, j: int) -> int:
         """Number the accumulator of row i, group j."""
@@ -234,7 +208,7 @@ class Pack:
     def __init__(self, parameters: dict, role: str) -> None:
         self.dialect, self.role = Dialect(parameters), role
         self.width = parameters["mr"] if role.startswith("pack_a") else parameters["nr"]
-        self.text = Text(f"{self.dialect.name}_{role}_w{self.width}")
+        self.text = Text(f"{self.dialect.name}_{role}_w{self.width}", "@")
 
     def emit_copy(self) -> str:
         """Source rows lie along the panel (B, or A transposed): copy `width` elements a k-step."""

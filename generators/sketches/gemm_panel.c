@@ -5,7 +5,7 @@
  * two words, one number) and converts what has no instruction of its own. The sums of an MC x NC block stay in a block of
  * their own over all of k, in the accumulator's type: C is rounded once. Where C has that type and is not
  * scaled, whole micro-tiles are summed in C itself.
- * Bytes are multiplied as unsigned times signed: A is stored with 128 added, and 128 times the sums of B's columns go off
+ * x86-64 multiplies bytes as unsigned times signed: there A has 128 added, and 128 times the sums of B's columns go off
  * at the end. Nothing saturates: four such products are added in 32 bits.
  */
 #include "opw.h"
@@ -13,13 +13,13 @@
 
 /* What a zero of A is stored as, and what is added to the others: -128 is the byte 128. */
 #define ZERO_OF_A ((packed)-128)
-enum { MODE = OPW_FIXED_MODE, GROUP = MODE <= 2 ? 1 : MODE == 3 ? 4 : 2, LANES = OPW_FIXED_LANES };
+enum { MODE = OPW_FIXED_MODE, GROUP = OPW_FIXED_GROUP, LANES = OPW_FIXED_LANES };
 #if OPW_FIXED_FP64
 typedef double input, sum, output, packed;
 #elif OPW_FIXED_INT8
 typedef int8_t input;
 typedef int32_t sum, output;
-#if OPW_FIXED_MODE == 3
+#if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
 typedef int8_t packed;
 #else
 typedef int16_t packed;
@@ -30,11 +30,15 @@ typedef uint16_t input;
 #else
 typedef _Float16 input;
 #endif
+#if OPW_FIXED_MODE == 8
+typedef _Float16 sum, packed;
+#else
 typedef float sum;
 #if OPW_FIXED_MODE == 5
 typedef uint16_t packed;
 #else
 typedef float packed;
+#endif
 #endif
 #if OPW_FIXED_OUT_FP32
 typedef float output;
@@ -155,7 +159,7 @@ static void pack_group(const input *from, int64_t step, int64_t along, int64_t v
 /* A full group whose elements follow each other along k: one word from each row. */
 static void pack_along(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
 {
-#if OPW_FIXED_MODE == 3
+#if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
     uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
     for (int64_t i = 0; i < width; i++) {
         uint32_t word;
@@ -172,7 +176,7 @@ static void pack_along(const input *restrict from, int64_t step, int64_t width, 
 /* A full group of rows that follow each other: GROUP of them woven into one. */
 static void pack_across(const input *restrict from, int64_t along, int64_t width, packed zero, packed *restrict to)
 {
-#if OPW_FIXED_MODE == 3
+#if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
     typedef uint8_t bytes __attribute__((vector_size(16), aligned(1)));
     bytes flip = (bytes){0} + (uint8_t)zero;
     int64_t i = 0;

@@ -1,0 +1,98 @@
+"""
+Kernel script for RISC-V vectors, RVV 1.0: packed micro-panels of any element type into a tile of sums (role `compute`).
+
+A standalone program (generators/CONTRACT.md). Parameters: vector_bits, mode, mr, nv (vectors of columns), unroll. A step takes
+one element of k from each row of A, as a scalar, and of each column of B. Modes: 1 fp32, 2 fp64.
+"""
+
+import json
+import sys
+
+from generators.parts.gnu_text import Text
+
+EMITTER = {"isa": "riscv", "sketches": ["gemm_panel"]}
+REGISTERS = 32
+SCALARS = [*(f"ft{i}" for i in range(12)), *(f"fa{i}" for i in range(8))]
+MODES = {1: (32, "flw"), 2: (64, "fld")}
+"""Bits of an element and the load of a scalar."""
+
+
+class Panel:
+    """panel(steps a0, a a1, b a2, sums a3, pitch a4 in bytes, first a5): sums[mr][nr] (+)= A panel times B panel."""
+
+    def __init__(self, given: dict) -> None:
+        if given["mode"] not in MODES:
+            raise ValueError(f"mode={given['mode']}: RVV multiplies in modes {', '.join(map(str, MODES))}")
+        self.bits, self.load = MODES[given["mode"]]
+        self.mr, self.nv, self.unroll = given["mr"], given["nv"], given["unroll"]
+        self.group = self.nv & -self.nv  # registers that one instruction works on
+        self.groups = self.nv // self.group
+        self.first_b = self.mr * self.nv
+        if self.first_b + self.nv > REGISTERS:
+            raise ValueError(f"mr={self.mr} nv={self.nv}: the micro-tile does not fit the registers")
+        self.columns = self.group * given["vector_bits"] // self.bits
+        tag = "_".join(str(given[name]) for name in ("mode", "mr", "nv", "unroll"))
+        self.text = Text(f"rvv10_panel_{tag}", "@")
+
+    def total(self, i: int, j: int) -> int:
+        """Number the sums of row i, group j."""
+        return i * self.nv + j * self.group
+
+    def b(self, j: int) -> int:
+        """Number the register of group j of B."""
+        return self.first_b + j * self.group
+
+    def step(self, step: int) -> list[str]:
+        """One element of k; vector addresses have no offset, so a2 walks."""
+        size = self.bits // 8
+        code = []
+        for j in range(self.groups):
+            code += [f"vle{self.bits}.v v{self.b(j)}, (a2)", f"addi a2, a2, {self.columns * size}"]
+        for i in range(self.mr):
+            a = SCALARS[i % len(SCALARS)]
+            code.append(f"{self.load} {a}, {size * (step * self.mr + i)}(a1)")
+            code += [f"vfmacc.vf v{self.total(i, j)}, {a}, v{self.b(j)}" for j in range(self.groups)]
+        return code
+
+    def tile(self, verb: str) -> list[str]:
+        """Load or store the sums, row by row from t0."""
+        code = [f"vsetvli t1, x0, e{self.bits}, m{self.group}, ta, ma", "mv t0, a3"]
+        size = self.columns * self.bits // 8
+        for i in range(self.mr):
+            code.append("mv t1, t0")
+            for j in range(self.groups):
+                code += [f"{verb}{self.bits}.v v{self.total(i, j)}, (t1)", f"addi t1, t1, {size}"]
+            code.append("add t0, t0, a4")
+        return code
+
+    def emit(self) -> str:
+        """Print the whole kernel."""
+        text, unroll = self.text, self.unroll
+        step_a = self.mr * self.bits // 8
+        text(f"bnez a5, {text.local('first')}", *self.tile("vle"), f"j {text.local('ready')}")
+        text.label("first")
+        text(f"vsetvli t1, x0, e{self.bits}, m{self.group}, ta, ma")
+        text(*(f"vmv.v.i v{self.total(i, j)}, 0" for i in range(self.mr) for j in range(self.groups)))
+        text.label("ready")
+        text(f"srli t0, a0, {unroll.bit_length() - 1}", f"andi a0, a0, {unroll - 1}", f"beqz t0, {text.local('rest')}")
+        text.label("turn")
+        text.block("compute", [line for step in range(unroll) for line in self.step(step)] + [f"addi a1, a1, {unroll * step_a}"])
+        text("addi t0, t0, -1", f"bnez t0, {text.local('turn')}")
+        text.label("rest")
+        text(f"beqz a0, {text.local('put')}")
+        text.label("one")
+        text(*self.step(0), f"addi a1, a1, {step_a}", "addi a0, a0, -1", f"bnez a0, {text.local('one')}")
+        text.label("put")
+        text(*self.tile("vse"), "ret")
+        return text.finish()
+
+
+def kernel_set(parameters: dict) -> list[dict]:
+    """Print the one kernel of a parameter set."""
+    panel = Panel(parameters)
+    signature = "void panel(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)"
+    return [{"name": panel.text.name, "role": "compute", "signature": signature, "needs": ["rvv10"], "text": panel.emit()}]
+
+
+if __name__ == "__main__":
+    json.dump([kernel_set(parameters) for parameters in json.load(sys.stdin)], sys.stdout)
