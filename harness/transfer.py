@@ -24,6 +24,8 @@ from harness.workbench import Workbench, spec_key
 
 NEIGHBOURS = 3
 """Points that a tuning begins with beside those of the analytical model."""
+CLOSE = 2.0
+"""Octaves within which a sketch that won nowhere is not tried: a short climb in each would cost most of the budget."""
 FARTHEST = 12.0
 """Octaves, all sizes together, beyond which a shape is no neighbour."""
 UNLIKE = 0.5
@@ -105,10 +107,12 @@ class Neighbourly:
         return self._author.fingerprint
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
-        """Return the author's sketches, those that won nearby first."""
+        """Return the author's sketches, those that won nearby first; where somebody is close, those of the close ones only."""
         own = self._author.sketches(target, spec)
+        close = {one.candidate.sketch for one in self._near[:NEIGHBOURS] if one.octaves <= CLOSE}
         won = list(dict.fromkeys(one.candidate.sketch for one in self._near))
-        return sorted(own, key=lambda sketch: won.index(sketch.name) if sketch.name in won else len(won))
+        chosen = [sketch for sketch in own if sketch.name in close] or own
+        return sorted(chosen, key=lambda sketch: won.index(sketch.name) if sketch.name in won else len(won))
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:
         """Return the author's script."""

@@ -14,7 +14,7 @@ from harness.kernel import Candidate
 from harness.operators import drawn, operators
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
-from harness.transfer import Neighbourly, fitted, neighbours, octaves_between, untuned
+from harness.transfer import CLOSE, Neighbourly, fitted, neighbours, octaves_between, untuned
 from harness.tune import Budget, Tuner
 
 SQUARE = GemmSpec(m=64, n=64, k=64)
@@ -108,7 +108,22 @@ def test_tuning_begins_with_the_neighbour(bench, newcomer, host):
     assert won.sketch == first.name
     assert dict(fitted(first, won).values) == dict(point)
     assert [*newcomer.start_points(host, NEAR.spec, first)] == others
-    assert {one.name for one in newcomer.sketches(host, NEAR.spec)} == {one.name for one in author.sketches(host, NEAR.spec)}
+
+
+@pytest.mark.measured
+def test_other_sketches_are_tried_where_nobody_is_close(bench, newcomer, host):
+    def offered(case):
+        near = neighbours(bench, case, newcomer)
+        every = {one.name for one in newcomer.sketches(host, case.spec)}
+        return near[0], {one.name for one in Neighbourly(newcomer, near).sketches(host, case.spec)}, every
+
+    near, close, _ = offered(NEAR)
+    far, all_of_them, every = offered(FAR)
+
+    assert near.octaves < CLOSE < far.octaves
+    assert {near.candidate.sketch} == close
+    assert every == all_of_them
+    assert len(every) > 1
 
 
 @pytest.mark.measured
