@@ -172,7 +172,7 @@ def _timed(
         from harness.cuda.compare import compare_on_gpu
 
         with bench.worker(target) as worker:
-            return compare_on_gpu(worker, tuned.item, target, spec, baselines, record)
+            return compare_on_gpu(worker, tuned.item, target, tuned.case, baselines, record)
     environment: dict[str, str] = {}
     for baseline in baselines.values():
         environment.update(baseline.environment(tuned.case, target))

@@ -2,7 +2,7 @@
 One command: build, check, tune or take what is tuned, time, print the table.
 
 `python -m benchmarks.gpu --sets paper-fp16,decode --limit 540` fits a ten-minute run: sets are taken in order until the
-time is over, and what was not reached is named. Results go to ``--out``: `rows.jsonl` (everything measured) and
+time is over, and what was not reached is named. `conv-fp16-32=7x7+14x14` takes the cases of a set that have such words. Results go to ``--out``: `rows.jsonl` (everything measured) and
 `tuned.jsonl` (winners, to become harness/tuned/NAME.jsonl).
 """
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.gpu.sets import Set, all_sets
+from benchmarks.gpu.sets import Set, all_sets, chosen_set
 from generators.generator import Expert
 from harness.case import Case
 from harness.compare import rebuild
@@ -76,14 +76,14 @@ class Run:
         values = dict(Candidate.from_json(record.candidate).values)
         checked = verify_on_gpu(self._worker, item, spec, values, 7919)
         known = self._bench.baselines(self._target)
-        baselines = {name: one for name, one in known.items() if one.unavailable(spec, self._target) is None}
+        baselines = {name: one for name, one in known.items() if one.offers(case) and one.unavailable(case, self._target) is None}
         empty = Record(
             kind="measurement", case=case.slug, run=self._run, target=case.target, spec=spec_key(spec),
             author=author.name, verdict=checked.verdict, identity=record.identity, candidate=record.candidate, clock="cuda",
             facts={"residual": checked.residual, "specs_verified": checked.specs},
         )  # fmt: skip
         choices = {"rounds": self._options.rounds, "sustained": self._options.sustained}
-        found = compare_on_gpu(self._worker, item, self._target, spec, baselines, empty, **choices)
+        found = compare_on_gpu(self._worker, item, self._target, case, baselines, empty, **choices)
         self._bench.store.add(found)
         self.rows.append({"set": chosen.name, "seconds": time.monotonic() - begin, **found.to_json()})
         print(line(found), flush=True)
@@ -144,7 +144,7 @@ def summary(rows: Sequence[dict], sets: Sequence[Set]) -> list[str]:
 def main() -> int:
     """Parse, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--sets", default=",".join(all_sets()), help=f"of {', '.join(all_sets())}")
+    parser.add_argument("--sets", default=",".join(all_sets()), help=f"of {', '.join(all_sets())}; NAME=WORD+WORD: some cases")
     parser.add_argument("--target", default="cuda", help="h100, h200 or cuda (whatever is here)")
     parser.add_argument("--limit", type=float, default=540, help="seconds, all in all")
     parser.add_argument("--tune-evals", type=int, default=24)
@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the table of kept rows instead of measuring")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
     options = parser.parse_args()
-    sets = [all_sets()[name] for name in options.sets.split(",")]
+    sets = [chosen_set(text) for text in options.sets.split(",")]
     if options.show:
         rows = [json.loads(text) for text in options.show.read_text().splitlines()]
         print("\n".join(line(Record.from_json(row)) for row in rows))

@@ -32,7 +32,7 @@ CASES = (
     Conv2dSpec(n=32, c=64, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc", dtype=DType.F16),
     Conv2dSpec(n=32, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3, layout="nhwc", dtype=DType.F16),
 )
-MULTIPLY = {"gemm": "HGMMA", "conv": "HGMMA", "split_k": "HGMMA", "mma": "HMMA", "skinny": "HMMA", "first": "HMMA", "simt": "FFMA"}
+MULTIPLY = {"gemm": "HGMMA", "conv": "HGMMA", "split_k": "HGMMA", "conv_split": "HGMMA", "gemm_int8": "IGMMA", "ffma": "FFMA", "mma": "HMMA", "skinny": "HMMA", "first": "HMMA", "simt": "FFMA"}
 """What a role must multiply with."""
 
 

@@ -1,7 +1,7 @@
 """What is measured: sets of cases by name, each with the goal it is held against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import layers
 from harness.dtype import DType
@@ -47,11 +47,12 @@ def all_sets() -> dict[str, Set]:
         Set(name="ragged", goal="1.0", specs=gemms([(128, 4096, 4096), (1000,) * 3, (1536,) * 3], DType.F16)),
         Set(name="odd", goal="3.5", specs=gemms([(8191,) * 3, (4095, 4097, 4099)], DType.F16)),
         Set(name="fp32", goal="1.35, error not above cuBLAS", specs=gemms(PAPER, DType.F32), sketches=("gemm_cuda_tf32x3",)),
+        Set(name="int8", goal="none set; sums in int32", specs=gemms(PAPER, DType.I8)),
         Set(
             name="fp32-cores",
             goal="1.0",
             specs=gemms([(2048,) * 3, (4096,) * 3], DType.F32),
-            sketches=("gemm_cuda_simt",),
+            sketches=("gemm_cuda_simt", "gemm_cuda_ffma"),
         ),
     ]
     first = [layers.RESNET50[0], layers.VGG16[0], layers.UNET[0]]
@@ -62,3 +63,12 @@ def all_sets() -> dict[str, Set]:
         sets.append(Set(name=f"conv-first-{batch}", goal="2.0", specs=convs(first, batch, DType.F16)))
     sets.append(Set(name="conv-fp32-32", goal="1.5 geomean", specs=convs(layers.RESNET50[1:], 32, DType.F32)))
     return {one.name: one for one in sets}
+
+
+def chosen_set(text: str) -> Set:
+    """Return a set by name, or with ``NAME=WORD+WORD`` those of its cases whose ids have one of the words."""
+    name, _, words = text.partition("=")
+    if name not in all_sets():
+        raise SystemExit(f"there is no set {name!r}; choose from {', '.join(all_sets())}")
+    known = all_sets()[name]
+    return replace(known, specs=tuple(spec for spec in known.specs if not words or any(word in spec.slug for word in words.split("+"))))

@@ -3,7 +3,8 @@ The expert's kernels that lay operands out for the copy engine and the tensor co
 
 `pad` copies a matrix whose rows do not begin at multiples of 16 bytes into one whose rows do. `split` writes an fp32
 matrix as two tf32 ones along k, hi + lo, each with 11 bits of mantissa, and raises a flag where an element is not
-finite: then hi lo + lo hi would give NaN where infinity is right. `clear` lowers the flag.
+finite: then hi lo + lo hi would give NaN where infinity is right. `clear` lowers the flag. `pack8` lays whole numbers of one
+byte out along k, in rows that begin at multiples of 16 bytes.
 """
 
 import json
@@ -75,7 +76,32 @@ CLEAR = r"""
 extern "C" __global__ void NAME(int *flag) { *flag = 0; }
 """
 
-TEXTS = {"pad": PAD, "split": SPLIT, "clear": CLEAR}
+PACK8 = r"""
+typedef unsigned int u32; typedef unsigned char u8;
+/* from is rows x k with k along rows (transposed 0) or k x rows (transposed 1); to is rows x k, ld_to (a multiple of 16) apart */
+extern "C" __global__ __launch_bounds__(256) void NAME(const u8 *from, u8 *to, int rows, int k, int ld_from, int ld_to, int transposed) {
+  __shared__ u8 tile[64][65];
+  const int x = threadIdx.x & 63, y = threadIdx.x >> 6, row0 = blockIdx.x * 64;
+  for (int k0 = blockIdx.y * 64; k0 < k; k0 += gridDim.y * 64) {
+#pragma unroll 4
+    for (int i = y; i < 64; i += 4) {
+      const int row = row0 + (transposed ? x : i), kk = k0 + (transposed ? i : x);
+      const u8 v = row < rows && kk < k ? from[transposed ? (size_t)kk * ld_from + row : (size_t)row * ld_from + kk] : 0;
+      if (transposed) tile[x][i] = v; else tile[i][x] = v;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = threadIdx.x >> 4; i < 64; i += 16) {
+      const int c = (threadIdx.x & 15) * 4;
+      const u32 four = tile[i][c] | tile[i][c + 1] << 8 | tile[i][c + 2] << 16 | (u32)tile[i][c + 3] << 24;
+      if (row0 + i < rows && k0 + c < ld_to) *(u32 *)(to + (size_t)(row0 + i) * ld_to + k0 + c) = four;
+    }
+    __syncthreads();
+  }
+}
+"""
+
+TEXTS = {"pad": PAD, "split": SPLIT, "clear": CLEAR, "pack8": PACK8}
 
 
 def kernel(role: str, _: dict) -> dict:

@@ -16,9 +16,9 @@ from harness.errors import ToolchainError
 from harness.target import Target
 from harness.toolchain import Toolchain
 
-DATA_TYPES = {"fp32": 0, "fp16": 2, "bf16": 14}
+DATA_TYPES = {"fp32": 0, "fp16": 2, "bf16": 14, "int8": 3, "int32": 10}
 """cudaDataType by our dtypes (library_types.h)."""
-COMPUTE_32F, ALGO_DEFAULT = 68, -1
+COMPUTE_32F, COMPUTE_32I, ALGO_DEFAULT = 68, 72, -1
 WORKSPACE_BYTES = 64 << 20
 SERVED = (DType.F32, DType.F16, DType.BF16)
 
@@ -32,8 +32,10 @@ class CuBlas:
     """Loads in a moment: tuning may compare answers with it."""
 
     def offers(self, case: Case) -> bool:
-        """GEMM in the dtypes of `SERVED`, results in the same."""
+        """GEMM in the dtypes of `SERVED`, results in the same; int8 with int32 results where both run along k in rows of whole 16 bytes."""
         spec = case.spec
+        if spec.operator == "gemm" and spec.dtype is DType.I8 and spec.out_dtype is DType.I32:
+            return spec.trans_b and not spec.trans_a and all(row % 16 == 0 for row in (spec.row_a, spec.row_b, spec.row_c))
         return spec.operator == "gemm" and spec.dtype in SERVED and spec.out_dtype is spec.dtype
 
     def unavailable(self, case: Case, target: Target) -> str | None:
@@ -88,6 +90,7 @@ class DevicePeer:
 
     def __init__(self, device: Any, facts: Mapping[str, Any]) -> None:
         self._dims, self._scalars, self._type = facts["dims"], facts["scalars"], DATA_TYPES[facts["dtype"]]
+        self._whole = facts["dtype"] == "int8"
         self._library, self._handle = load("libcublas"), ctypes.c_void_p()
         load("libcublasLt")
         require("cublasCreate", self._library.cublasCreate_v2(ctypes.byref(self._handle)))
@@ -109,11 +112,12 @@ class DevicePeer:
     def launch(self, operands: Mapping[str, int]) -> None:
         """Compute C^T = op(B)^T op(A)^T."""
         d, kind = self._dims, self._type
-        alpha, beta = (ctypes.c_float(value) for value in self._scalars)
+        out, compute = (DATA_TYPES["int32"], COMPUTE_32I) if self._whole else (kind, COMPUTE_32F)
+        alpha, beta = (ctypes.c_int32(int(value)) if self._whole else ctypes.c_float(value) for value in self._scalars)
         a, b, c = (ctypes.c_void_p(operands[name]) for name in "ABC")
         status = self._library.cublasGemmEx(
             self._handle, int(d["trans_b"]), int(d["trans_a"]), d["n"], d["m"], d["k"], ctypes.byref(alpha),
-            b, kind, d["ldb"], a, kind, d["lda"], ctypes.byref(beta), c, kind, d["ldc"], COMPUTE_32F, ALGO_DEFAULT,
+            b, kind, d["ldb"], a, kind, d["lda"], ctypes.byref(beta), c, out, d["ldc"], compute, ALGO_DEFAULT,
         )  # fmt: skip
         require("cublasGemmEx", status)
 

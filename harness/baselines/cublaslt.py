@@ -5,7 +5,16 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from harness.baselines.cublas import COMPUTE_32F, DATA_TYPES, WORKSPACE_BYTES, CuBlas, load, missing, require
+from harness.baselines.cublas import (
+    COMPUTE_32F,
+    COMPUTE_32I,
+    DATA_TYPES,
+    WORKSPACE_BYTES,
+    CuBlas,
+    load,
+    missing,
+    require,
+)
 from harness.case import Case
 from harness.cuda.build import CudaObject
 from harness.target import Target
@@ -55,14 +64,14 @@ class DevicePeer:
         self._scalars, dims = facts["scalars"], facts["dims"]
         require("cublasLtCreate", self._lt.cublasLtCreate(ctypes.byref(self._handle)))
         self._buffer = device.scratch(WORKSPACE_BYTES)
-        kind = DATA_TYPES[facts["dtype"]]
+        kind, self._whole = DATA_TYPES[facts["dtype"]], facts["dtype"] == "int8"
         self._plan = self._descriptor(dims)
         self._layouts = (
             self._layout(kind, *((dims["k"], dims["n"]) if dims["trans_b"] else (dims["n"], dims["k"])), dims["ldb"]),
             self._layout(kind, *((dims["m"], dims["k"]) if dims["trans_a"] else (dims["k"], dims["m"])), dims["lda"]),
-            self._layout(kind, dims["n"], dims["m"], dims["ldc"]),
+            self._layout(DATA_TYPES["int32"] if self._whole else kind, dims["n"], dims["m"], dims["ldc"]),
         )
-        size = 4 if facts["dtype"] == "fp32" else 2
+        size = {"fp32": 4, "int8": 1}.get(facts["dtype"], 2)
         aligned = all(dims[name] * size % 16 == 0 for name in ("lda", "ldb", "ldc"))
         self._offered = self._heuristics(16 if aligned else size)
         self._chosen = 0
@@ -89,7 +98,7 @@ class DevicePeer:
 
     def launch(self, operands: Mapping[str, int]) -> None:
         """Compute C^T = op(B)^T op(A)^T with the chosen algorithm."""
-        alpha, beta = (ctypes.c_float(value) for value in self._scalars)
+        alpha, beta = (ctypes.c_int32(int(value)) if self._whole else ctypes.c_float(value) for value in self._scalars)
         a, b, c = (ctypes.c_void_p(operands[name]) for name in "ABC")
         of_b, of_a, of_c = self._layouts
         status = self._lt.cublasLtMatmul(
@@ -106,7 +115,7 @@ class DevicePeer:
 
     def _descriptor(self, dims: Mapping[str, int]) -> ctypes.c_void_p:
         made = ctypes.c_void_p()
-        require("cublasLtMatmulDescCreate", self._lt.cublasLtMatmulDescCreate(ctypes.byref(made), COMPUTE_32F, 0))
+        require("cublasLtMatmulDescCreate", self._lt.cublasLtMatmulDescCreate(ctypes.byref(made), COMPUTE_32I if self._whole else COMPUTE_32F, DATA_TYPES["int32" if self._whole else "fp32"]))
         for attribute, flag in ((TRANSA, dims["trans_b"]), (TRANSB, dims["trans_a"])):
             value = ctypes.c_int32(int(flag))
             self._lt.cublasLtMatmulDescSetAttribute(made, attribute, ctypes.byref(value), ctypes.c_size_t(4))

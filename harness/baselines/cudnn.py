@@ -4,9 +4,9 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+from harness.case import Case
 from harness.cuda.build import CudaObject
 from harness.dtype import DType
-from harness.operator import OperatorSpec
 from harness.target import Target
 from harness.toolchain import Toolchain
 
@@ -20,21 +20,25 @@ class CuDnn:
     name = "cudnn"
     runners = ("cuda",)
 
-    def unavailable(self, spec: OperatorSpec, target: Target) -> str | None:
-        """Return what is missing: PyTorch, an operator, a dtype, a layout."""
-        if spec.operator != "conv2d":
-            return f"cudnn: it has no {spec.operator}"
-        if spec.dtype not in SERVED or not spec.dims()["nhwc"]:
-            return f"cudnn: no adapter for {spec.dtype} in this layout; ask for nhwc"
+    def offers(self, case: Case) -> bool:
+        """Convolution in the dtypes of `SERVED`, channels last, results in the same, nothing fused."""
+        spec = case.spec
+        if spec.operator != "conv2d" or spec.dtype not in SERVED:
+            return False
+        dims = spec.dims()
+        return bool(dims["nhwc"] and not dims["bias"] and not dims["relu"] and not dims["prepacked"])
+
+    def unavailable(self, case: Case, target: Target) -> str | None:
+        """Return that PyTorch is missing, if it is."""
         if importlib.util.find_spec("torch") is None:
             return "cudnn: PyTorch is not installed; run pip install torch"
         return None
 
-    def environment(self, target: Target) -> Mapping[str, str]:
+    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """Return nothing: defaults are the point."""
         return {}
 
-    def build(self, toolchain: Toolchain, target: Target, spec: OperatorSpec) -> CudaObject:
+    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
         """Return the peer."""
         return CudaObject(name=self.name, peer=__name__)
 

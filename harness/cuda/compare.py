@@ -12,6 +12,7 @@ from math import inf
 from typing import Any
 
 from harness.baselines import Baseline
+from harness.case import Case
 from harness.cuda.build import CudaObject
 from harness.cuda.error import sampled_error
 from harness.cuda.evaluate import SPARSE, timed
@@ -36,7 +37,7 @@ def compare_on_gpu(
     worker: CudaWorker,
     item: CudaObject,
     target: Target,
-    spec: OperatorSpec,
+    case: Case,
     baselines: Mapping[str, Baseline],
     record: Record,
     *,
@@ -44,7 +45,8 @@ def compare_on_gpu(
     sustained: bool = True,
 ) -> Record:
     """Return the measurement: samples of ours, facts of everybody."""
-    items = {name: baseline.build(None, target, spec) for name, baseline in baselines.items()}
+    spec = case.spec
+    items = {name: baseline.build(None, target, case) for name, baseline in baselines.items()}
     verdicts = agreement(worker, item, items, spec)
     problem = DeviceProblem(spec=spec, seed=FRESH_SEED)
     right = {name: one for name, one in items.items() if verdicts[name] == "OK"}

@@ -6,12 +6,12 @@ for bit: cuBLAS's where it serves, else those of our own first guess. A winner's
 The winner is verified on the host as on a CPU, on a case of its kind that numpy can compute, and on its fringes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from math import inf
 from statistics import median
-from typing import Any
 
+from harness.baselines import Baseline
 from harness.case import Case
 from harness.cuda.build import CudaObject
 from harness.evaluate import Evaluation
@@ -19,6 +19,7 @@ from harness.measure import below_floor
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.runners.cuda import CudaSession, CudaWorker, DeviceProblem
+from harness.target import Target
 from harness.verify import Verification, timeout_s, verify
 
 SPARSE = 4
@@ -82,11 +83,11 @@ def shrunk(spec: OperatorSpec) -> OperatorSpec:
     return replace(spec, **small, **tight)
 
 
-def reference_item(peers: dict[str, Any], target: Any, spec: OperatorSpec, fallback: Callable[[], CudaObject]) -> CudaObject:
+def reference_item(peers: Mapping[str, Baseline], target: Target, case: Case, fallback: Callable[[], CudaObject]) -> CudaObject:
     """Return what answers are compared with: a library that serves the case and loads quickly, else our own first guess."""
     for peer in peers.values():
-        if getattr(peer, "quick", False) and peer.unavailable(spec, target) is None:
-            return peer.build(None, target, spec)
+        if getattr(peer, "quick", False) and peer.offers(case) and peer.unavailable(case, target) is None:
+            return peer.build(None, target, case)
     return fallback()
 
 

@@ -28,21 +28,20 @@ class Listing:
         """Return how many instructions begin with a mnemonic."""
         return sum(name.split(".")[0] == prefix for _, name, _ in self.instructions)
 
-    @property
-    def main_loop(self) -> tuple[str, ...]:
-        """Return the mnemonics of the innermost loop with the most multiplications; empty where there is none."""
-        loops = []
+    def main_loop(self, wanted: str = "") -> tuple[str, ...]:
+        """
+        Return the mnemonics of the innermost loop with the most multiplications; empty where there is none.
+
+        ``wanted`` is what multiplies there: the epilogue of a kernel for tensor cores has FFMA of its own.
+        """
+        loops, multiply = [], (wanted,) if wanted else MULTIPLY
         for address, name, operands in self.instructions:
             target = re.search(r"0x([0-9a-f]+)", operands)
             if name.startswith("BRA") and target and int(target[1], 16) < address:
                 body = [n for a, n, _ in self.instructions if int(target[1], 16) <= a <= address]
                 loops.append(tuple(body))
-        loops = [body for body in loops if _multiplications(body)]
-        return min(loops, key=lambda body: (-_multiplications(body) / len(body), len(body)), default=())
-
-
-def _multiplications(body: tuple[str, ...]) -> int:
-    return sum(name.split(".")[0] in MULTIPLY for name in body)
+        counted = [(sum(name.split(".")[0] in multiply for name in body), body) for body in loops]
+        return min((one for one in counted if one[0]), key=lambda one: (-one[0] / len(one[1]), len(one[1])), default=(0, ()))[1]
 
 
 def disassemble(cubin: Path) -> Listing:
@@ -83,7 +82,7 @@ def lint(found: Listing, wanted: str) -> list[str]:
     local = found.count("LDL") + found.count("STL")
     if local:
         wrong.append(f"{local} accesses to local memory: registers spill or an array is indexed at run time")
-    barriers = sum(name.startswith(("MEMBAR", "ERRBAR", "CCTL")) for name in found.main_loop)
+    barriers = sum(name.startswith(("MEMBAR", "ERRBAR", "CCTL")) for name in found.main_loop(wanted))
     if barriers:
         wrong.append(f"{barriers} memory barriers in the main loop: a release that is wider than it need be")
     return wrong

@@ -1,5 +1,6 @@
 """Tune on a GPU: the same loop, search and records as on a CPU; only checking and timing stay on the device."""
 
+import time
 from statistics import median
 
 from harness.baselines import Baseline
@@ -23,9 +24,10 @@ class CudaTuner(Tuner):
         starts = list(self._space.starts)
         built = self._repertoire.build(starts)
         with self._bench.worker(self._target) as worker:
-            reference = reference_item(self._peers(), self._target, self._case.spec, lambda: _first(built))
+            reference = reference_item(self._peers(), self._target, self._case, lambda: _first(built))
             evaluator = CudaEvaluator(worker, self._case, reference, lambda: self._bench.peak_gflops(self._target))
             evaluations = self._budget.evaluations
+            self._begin = time.monotonic()  # device seconds are what is bounded: compiling the start points is not counted
             self._loop(self._search(self._space), evaluator, evaluations, "tunables", self._budget.seconds * 0.8)
             evaluator.close()
             leaders = self._race_on(worker)

@@ -9,6 +9,7 @@ from generators.generator import Expert
 from harness.cuda.plan import LaunchPlan, case_names
 from harness.dtype import DType
 from harness.errors import BadRequest
+from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.target import load_target
 
@@ -104,8 +105,10 @@ def test_targets_are_complete(gpu):
     assert {"fp32", "fp16", "bf16", "tf32", "int8"} <= target.peak_gflops.keys()
 
 
-@pytest.mark.parametrize("gpu", GPUS)
-@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize(
+    ("gpu", "dtype"),
+    [*((gpu, dtype) for gpu in GPUS for dtype in ("fp32", "fp16", "bf16")), ("h100", "int8")],
+)
 @pytest.mark.parametrize("trans", [(False, False), (False, True), (True, False), (True, True)])
 def test_every_start_of_every_sketch_fits_its_gpu(gpu, dtype, trans):
     """A start whose constraints hold resolves, for the spec and for its fringes, within the target's own limits."""
@@ -120,3 +123,20 @@ def test_every_start_of_every_sketch_fits_its_gpu(gpu, dtype, trans):
             for case in (spec, replace(spec, m=8191, n=8191, k=8191), replace(spec, k=0), *spec.neighbours({})):
                 resolved = plan.resolve({**target.factors, **case_names(case), **values})
                 assert "" == resolved.refusal(target.factors), (sketch.name, values, case.slug)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+def test_every_start_of_a_convolution_fits(batch, dtype):
+    target, author = load_target("h100"), Expert()
+    spec = Conv2dSpec(n=batch, c=512, h=7, w=7, f=512, r=3, s=3, padding=1, layout="nhwc", dtype=DType(dtype))
+    sketches = author.sketches(target, spec)
+    assert ("conv2d_cuda_splitk" in {sketch.name for sketch in sketches}) == (dtype == "fp16")
+    for sketch in sketches:
+        plan = LaunchPlan.from_mapping(json.loads(sketch.source))
+        points = author.start_points(target, spec, sketch)
+        assert points, sketch.name
+        for point in points:
+            for case in (spec, *spec.neighbours({})):
+                resolved = plan.resolve({**target.factors, **case_names(case), **sketch.start, **point})
+                assert "" == resolved.refusal(target.factors), (sketch.name, point, case.slug)

@@ -2,11 +2,14 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 
+import harness.baselines
 from benchmarks.gpu.check import check
 from generators.generator import Expert
+from harness.case import Case
 from harness.cuda.build import occupancy
 from harness.cuda.compiler import Compiled, CudaCompiler, usage
 from harness.cuda.detect import present
@@ -15,8 +18,10 @@ from harness.cuda.sass import Listing, lint, listing
 from harness.dtype import DType
 from harness.errors import TargetUnavailable
 from harness.operators import spec_from_json
+from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Record, Verdict
+from harness.registry import discover
 from harness.runners.cuda import CudaWorker
 from harness.store import Store
 from harness.target import load_target
@@ -99,6 +104,13 @@ def test_a_barrier_in_the_main_loop_is_found():
     assert ["1 memory barriers in the main loop: a release that is wider than it need be"] == lint(listing(SASS), "HGMMA")
 
 
+def test_the_epilogue_is_not_the_main_loop():
+    loop = "".join(f"        /*{at:04x}*/ {text} ;\n" for at, text in ((0x10, "HGMMA.64x8x16.F32 R0, gdesc[UR8], R0"), (0x20, "BRA 0x10")))
+    after = "".join(f"        /*{at:04x}*/ {text} ;\n" for at, text in ((0x30, "MEMBAR.ALL.GPU"), (0x40, "FFMA R1, R1, R1, R1"), (0x50, "FFMA R1, R1, R1, R1"), (0x60, "FFMA R1, R1, R1, R1"), (0x70, "BRA 0x30")))
+    assert [] == lint(listing(loop + after), "HGMMA")
+    assert lint(listing(loop + after), "FFMA")
+
+
 def test_spills_and_missing_tensor_cores_are_found():
     slow = Listing(instructions=((0, "FFMA", ""), (16, "STL.64", "")))
     assert ["no HMMA instruction: the kernel is on a slower path", "1 accesses to local memory: registers spill or an array is indexed at run time"] == lint(slow, "HMMA")
@@ -111,6 +123,17 @@ def test_no_gpu_is_one_sentence_with_a_remedy(store):
     except TargetUnavailable as missing:
         assert "rtx4060" in str(missing)
         assert "benchmarks.gpu.check rtx4060" in str(missing) or "--target cuda" in str(missing)
+
+
+def test_libraries_say_what_they_have():
+    """cuBLAS multiplies, cuDNN convolves; neither is asked for what it has not."""
+    libraries = {name: one for name, one in discover(harness.baselines, "BASELINE").items() if "cuda" in one.runners}
+    conv = Conv2dSpec(n=1, c=64, h=8, w=8, f=64, r=3, s=3, layout="nhwc", dtype=DType.F16)
+    offered = {
+        spec.slug: {name for name, one in libraries.items() if one.offers(Case(target="h100", spec=spec))}
+        for spec in (conv, replace(conv, bias=True), replace(conv, layout="nchw"), GemmSpec(m=8, n=8, k=8))
+    }
+    assert [{"cudnn"}, set(), set(), {"cublas", "cublaslt"}] == list(offered.values())
 
 
 def winners():
