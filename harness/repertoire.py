@@ -59,6 +59,14 @@ class Repertoire:
             built.update(zip(own, builder.build(own), strict=True))
         return [built[candidate] for candidate in candidates]
 
+    def diverse(self, ranking: Sequence[Candidate], most: int) -> list[Candidate]:
+        """Return the first few of a ranking no two of which make the same choices: sketch and unordered tunables."""
+        found: dict[tuple[object, ...], Candidate] = {}
+        for candidate in ranking:
+            choices = [candidate[one.name] for one in self._sketches[candidate.sketch].tunables if not one.ordered]
+            found.setdefault((candidate.sketch, *choices), candidate)
+        return list(found.values())[:most]
+
     def has_kernels(self, candidate: Candidate) -> bool:
         """Return whether a candidate needs no new kernel to be built."""
         return self._builders[candidate.sketch].has_kernels(candidate)

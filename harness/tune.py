@@ -190,12 +190,14 @@ class Tuner:
         """
         Time the leaders in turn, the better half longer; return all right candidates, the race's order first.
 
-        Here every call is of the whole spec, with operands where they will be.
+        Here every call is of the whole spec, with operands where they will be; the best of several ways to work take
+        part, for the search may have ranked them on a cut of the spec, where packing pays less.
         """
         ranking = self._ranking()
         if worker.repeatable:
             return ranking
-        leaders = ranking[:LEADERS]
+        leaders = self._repertoire.diverse(ranking, LEADERS // 2)
+        leaders += [candidate for candidate in ranking if candidate not in leaders][: LEADERS - len(leaders)]
         self._report("race")
         if not arena.generation:  # the search looked at a cut of the spec
             arena.fill(exact_operands(self._case.spec, np.random.default_rng([self._seed, 1])))
@@ -213,7 +215,7 @@ class Tuner:
 
     def _heat_rounds(self, leaders: Sequence[Candidate]) -> int:
         """Return how many rounds the first heat has; the second has as many slices, for half the leaders."""
-        slice_s = max(SLICE_S, self._costs[leaders[0]])
+        slice_s = max(SLICE_S, min(self._costs[one] for one in leaders))
         return max(2, min(RACE_ROUNDS, int(RACE_SHARE * self._budget.seconds / (4 * len(leaders) * slice_s))))
 
     def _heat(self, sessions: Mapping[str, Session], before: Mapping[str, Slices], rounds: int) -> dict[str, Slices]:
