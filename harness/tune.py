@@ -114,6 +114,7 @@ class Tuner:
             )
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._repertoire.build(self._space.starts)
+            self._begin = time.monotonic()  # building the worker and what the search begins with is not searching
             search = self._search(self._space)
             self._loop(search, evaluator, self._budget.evaluations - orders, "tunables", self._budget.seconds * 0.65)
             if search.best:
