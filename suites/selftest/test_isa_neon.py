@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import generators.emit
+from generators.generator import standalone
 from harness.isa import Address, Memory, load_isa
 from harness.order import apply, find_blocks, legal_moves
 
 NEON = load_isa("neon")
-SCRIPT = Path(next(iter(generators.emit.__path__))) / "neon.py"
+SCRIPT = standalone((Path(next(iter(generators.emit.__path__))) / "neon.py").read_text())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_what_is_not_known_is_a_barrier(line: str):
 
 def test_the_expert_s_blocks_are_understood_and_can_move():
     given = {"vector_bits": 128, "mr": 8, "nr": 12, "unroll": 2, "prefetch_b": 8, "roles": ["compute"]}
-    done = subprocess.run([sys.executable, SCRIPT], input=json.dumps([given]), capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], input=json.dumps([given]), capture_output=True, text=True, check=True)
     text = json.loads(done.stdout)[0][0]["text"]
     block = find_blocks(text, NEON)["compute"]
     moves = legal_moves(block)

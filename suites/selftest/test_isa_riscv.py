@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import generators.emit
-from generators.generator import Expert
+from generators.generator import Expert, standalone
 from harness.build import Builder
 from harness.isa import Address, Memory, load_isa
 from harness.isa.lines import split_operands
@@ -24,7 +24,7 @@ from harness.verify import exact_operands, verify_exact
 
 RISCV = load_isa("riscv")
 ONE, TWO, FOUR = (RISCV.within(f"vsetvli t0, a0, e32, m{lmul}, ta, ma\n") for lmul in (1, 2, 4))
-SCRIPT = Path(next(iter(generators.emit.__path__))) / "rvv.py"
+SCRIPT = standalone((Path(next(iter(generators.emit.__path__))) / "rvv.py").read_text())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_control_is_refused_by_name(line: str):
 def printed(features: list[str], **parameters: int) -> str:
     """Return the compute kernel that the expert's script prints."""
     given = {"vector_bits": 128, "features": features, "roles": ["compute"], "unroll": 2, "splat": 0, "ahead": 1, **parameters}
-    done = subprocess.run([sys.executable, SCRIPT], input=json.dumps([given]), capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], input=json.dumps([given]), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)[0][0]["text"]
 
 
