@@ -146,7 +146,7 @@ class Evaluator:
         timings: list[Timing] = []
         for least_s in (self._glance_s, EVALUATION_S):
             spent_s = sum(sum(timing.wall_s) * timing.calls for timing in timings)
-            if spent_s and spent_s >= least_s:
+            if spent_s >= least_s:
                 break
             timing = self._time(session, least_s - spent_s, warm=0)
             if timing is None:

@@ -57,6 +57,6 @@ def open_evaluator(
 ) -> Evaluator:
     """Return the evaluator that a worker's clock asks for; the caller closes it."""
     points = sample(case.spec, TUNED_FLOPS) if worker.repeatable else cut(case.spec, LONG_CALL_S * peak_gflops() * 1e9)
-    if points.whole and points.points[0].spec == case.spec:
+    if points.points[0].spec == case.spec:
         return Evaluator(worker, arena, case, peak_gflops, **options)
     return SampledEvaluator(worker, points, case, peak_gflops, **options)

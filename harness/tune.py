@@ -205,9 +205,10 @@ class Tuner:
         objects = self._repertoire.build(leaders)
         sessions = {c.key: worker.open(item, arena) for c, item in zip(leaders, objects, strict=True)}
         try:
-            first = self._heat(sessions, {}, self._heat_rounds(leaders))
+            rounds = self._heat_rounds(leaders)
+            first = self._heat(sessions, {}, rounds)
             ahead = {key: sessions[key] for key in list(first)[: len(leaders) // 2]}
-            places = {**self._heat(ahead, first, 2 * self._heat_rounds(leaders)), **first}
+            places = {**self._heat(ahead, first, 2 * rounds), **first}
         finally:
             for session in sessions.values():
                 session.close()
