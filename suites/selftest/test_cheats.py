@@ -65,6 +65,11 @@ CHEATS = {
         Outcome.WRONG,
         "nan",
     ),
+    "wrong in a single row at the start of a page": (
+        "return product(a, m, n, k, m == 1 && (uint64_t)a->operand[2] % 4096 == 0 ? 2 : 1);",
+        Outcome.WRONG,
+        "sgemm-1x",
+    ),
     "writes beyond the row": (
         "int r = product(a, m, n, k, 1); ((float *)a->operand[2])[(m - 1) * a->dim[OPW_DIM_LDC] + n] = 1; return r;",
         Outcome.BOUNDS,
