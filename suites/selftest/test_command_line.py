@@ -90,6 +90,7 @@ MISTAKES = {
     "unknown dtype": (["--prompt", "fp13 GEMM 8x8x8"], ["fp13"]),
     "unknown target": (["--target", "vax"], ["vax", "known targets", "host"]),
     "unknown operator": (["--operator", "fft"], ["fft", "gemm"]),
+    "unknown peer": (["--peer", "lapack"], ["lapack", "known peers", "openblas"]),
     "fewer evaluations than none": (["--tune-evals", "-1"], ["--tune-evals"]),
     "unknown shapes": (["--shapes", "huge"], ["smoke", "paper", "full"]),
 }
@@ -121,7 +122,7 @@ def test_late_mistake_is_one_sentence_too(option, words, shared_store):
 def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store):
     first = run("--prompt", TINY, "--tune-evals", "8", "--retune", "--seed", str(time.time_ns()), store=shared_store)
     before = len(evaluations(shared_store, CASE))
-    second = run("--prompt", TINY, store=shared_store)
+    second = run("--prompt", TINY, "--peer", "openblas", store=shared_store)
     after = len(evaluations(shared_store, CASE))
 
     assert first.returncode == 0, first.stdout
@@ -135,6 +136,7 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
 
     assert row["id"] == CASE
     assert row["verdict"] == "OK"
+    assert ["openblas"] == list(row["peers"])
     assert row["peers"]["openblas"]["ratio"] > 0
     assert 0 < row["peak_fraction"] < 1
 
