@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.kernel import KernelText
 from harness.machine import Machine
@@ -12,6 +13,10 @@ from harness.runners.native import NativeObject, NativeWorker
 from harness.store import Store, default_store
 from harness.target import Target
 from harness.workbench import Workbench
+
+# Cores are shared with others: how long one example took says nothing of the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

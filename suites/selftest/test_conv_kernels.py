@@ -113,7 +113,7 @@ def pick(families, spec, index):
     return members[index % len(members)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spec=drawn_specs, index=st.integers(0, 99), seed=st.integers(0, 99))
 def test_conv_is_exact(spec, index, seed, families, layout, shared_worker):
     spec = replace(spec, layout=layout)
@@ -124,7 +124,7 @@ def test_conv_is_exact(spec, index, seed, families, layout, shared_worker):
         assert verdict.ok, f"{verdict} with {candidate}"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spec=drawn_specs, index=st.integers(0, 99), seed=st.integers(0, 99))
 def test_conv_spreads_nan_and_infinity_as_numpy_does(spec, index, seed, families, layout, shared_worker):
     spec = replace(spec, layout=layout)

@@ -116,7 +116,7 @@ def built_for(family, bench, target, spec, index):
     return builder.build([family.candidates[index]])[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=gemm_specs, index=st.integers(0, CANDIDATES + 1), seed=st.integers(0, 99))
 def test_gemm_is_exact(spec, index, seed, gemm, bench, target, shared_worker):
     item = built_for(gemm, bench, target, spec, index)
@@ -126,7 +126,7 @@ def test_gemm_is_exact(spec, index, seed, gemm, bench, target, shared_worker):
         assert verdict.ok, f"{verdict} with {gemm.candidates[index]}"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(spec=gemm_specs, index=st.integers(0, CANDIDATES + 1), seed=st.integers(0, 99))
 def test_gemm_spreads_nan_and_infinity_as_numpy_does(spec, index, seed, gemm, bench, target, shared_worker):
     item = built_for(gemm, bench, target, spec, index)

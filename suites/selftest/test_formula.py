@@ -5,7 +5,7 @@ import re
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BadRequest
@@ -157,7 +157,6 @@ def _grow(inner):
     )
 
 
-@settings(deadline=None)
 @given(st.recursive(LEAVES, _grow, max_leaves=12))
 def test_same_as_python(formula):
     """A formula is worth what Python's own evaluation gives, and refused exactly where that fails."""
@@ -175,7 +174,6 @@ def test_same_as_python(formula):
     assert expected == value
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="0123456789+-*/%()<>=., mrnkotifelsd", max_size=60))
 def test_junk_is_refused(text):
     """No text raises anything but `BadRequest`."""

@@ -239,7 +239,7 @@ def test_a_file_that_is_no_reference_is_one_sentence(tmp_path, text):
 # Statistics behind it
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0.5, 2.0), st.floats(0.5, 3.0))
 def test_drift_that_hits_both_changes_nothing(factor, drift):
     """Round by round the machine may be as slow as it likes."""

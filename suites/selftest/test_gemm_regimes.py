@@ -95,7 +95,7 @@ def drawn(sketch, seed):
     return sketch.start if seed == 0 and sketch.legal(sketch.start) else dict(next(space.shuffled(Random(seed))).values)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spec=specs, seed=st.integers(0, 40))
 def test_every_sketch_is_exact(spec, seed, bench, target, shared_worker):
     rng = np.random.default_rng(seed)

@@ -117,7 +117,7 @@ LINES = st.one_of(
 BLOCKS = st.lists(LINES, min_size=2, max_size=10)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lines=BLOCKS, choices=st.lists(st.integers(0, 10**6), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_legal_moves_change_no_result(lines, choices, seed):
     """Any sequence of legal moves, applied at once to the text, leaves registers and memory as they were."""
@@ -132,7 +132,7 @@ def test_legal_moves_change_no_result(lines, choices, seed):
     assert interpret(lines, seed) == interpret(moved, seed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lines=BLOCKS)
 def test_legal_moves_are_those_that_explain_allows(lines):
     """Enumeration, explanation and application agree on every pair of positions."""
@@ -150,7 +150,7 @@ def test_legal_moves_are_those_that_explain_allows(lines):
     assert [(move, explain(block, move)) for move in pairs if move not in allowed] == refused
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lines=BLOCKS, choice=st.integers(0, 10**6))
 def test_dependencies_survive_moves(lines, choice):
     """The graph of a moved block is the moved graph, so a sequence of moves may be checked against the first one."""
@@ -167,7 +167,7 @@ def test_dependencies_survive_moves(lines, choice):
     assert [before[order[i]] >> order[j] & 1 for i, j in pairs] == [after[i] >> j & 1 for i, j in pairs]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lines=BLOCKS, seed=st.integers(0, 99))
 def test_generated_moves_are_legal(lines, seed):
     """What the generators of moves propose can be applied, and is the same for the same seed."""

@@ -247,7 +247,6 @@ def _request(draw, spec, words, parts):
     return Request(target=where, spec=spec), draw(st.sampled_from([sentence, sentence.upper()]))
 
 
-@settings(deadline=None)
 @given(gemm_requests() | conv_requests())
 def test_round_trip(request_and_sentence):
     """A sentence rendered from a spec reads back as that spec, in any order of its parts."""
@@ -264,7 +263,7 @@ VOCABULARY = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(max_size=80) | st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join))
 def test_junk_raises_nothing_else(text):
     """Whatever the text, the answer is a request or a `BadRequest` of one sentence."""

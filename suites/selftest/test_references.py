@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.dtype import DType
@@ -46,7 +46,6 @@ def conv_by_loops(spec, operands):
     return result.transpose(0, 2, 3, 1) if spec.layout == "nhwc" else result
 
 
-@settings(deadline=None)
 @given(gemm_specs, st.integers(0, 99))
 def test_gemm_reference(spec, seed):
     """The reference agrees with exact sums, far below one expected rounding error of fp64."""
@@ -55,7 +54,6 @@ def test_gemm_reference(spec, seed):
     assert np.allclose(gemm_by_loops(spec, operands), spec.reference(operands), rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(conv_specs, st.integers(0, 99))
 def test_conv_reference(spec, seed):
     """The reference agrees with the definition, in both layouts."""
@@ -66,7 +64,6 @@ def test_conv_reference(spec, seed):
     assert np.allclose(wanted, spec.reference(operands), rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(plain_specs.filter(lambda spec: spec.scalars() in [(), (1.0, 0.0), (2.0, 1.0), (-1.5, 0.5)]))
 def test_small_integers_are_exact(spec):
     """Small integers give the same bits in every precision, and the dtype asked for."""
@@ -78,7 +75,6 @@ def test_small_integers_are_exact(spec):
         assert np.array_equal(wanted, found)
 
 
-@settings(deadline=None)
 @given(mixed_specs, st.integers(0, 99))
 def test_operands_in_their_own_dtype_give_the_output_dtype(spec, seed):
     """int8 sums are exact int32, and what fp16 and bf16 inputs give is rounded once, to the output's dtype."""

@@ -171,7 +171,7 @@ def test_the_search_plot_has_a_mark_for_every_evaluation(store, run):
     assert "at evaluation 5; 4 ran, 1 failed" in page
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=st.text(min_size=1), ratio=st.floats(1e-3, 1e3), speed=st.floats(1e-6, 1e6))
 def test_no_text_or_figure_breaks_the_page(text, ratio, speed):
     """What a model wrote is data: in the page, its tooltips and its labels."""

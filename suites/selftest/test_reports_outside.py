@@ -82,7 +82,7 @@ def test_a_step_is_a_change_point_and_noise_is_none():
     assert [] == change_points([1.0, 2.0, 1.0])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.99, 1.01), min_size=1, max_size=40))
 def test_changes_under_three_per_cent_are_never_marked(values):
     assert [] == change_points(values)

@@ -65,7 +65,7 @@ def test_a_stale_operator_and_a_wrong_peer_are_marked():
 NAMES = st.text("abc019-_x", min_size=1, max_size=130)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cases=st.lists(NAMES, min_size=1, max_size=4, unique=True),
     peers=st.lists(NAMES.filter(lambda name: len(name) < 60), max_size=6, unique=True),

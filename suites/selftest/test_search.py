@@ -65,7 +65,7 @@ def test_same_seed_same_questions(name):
 
 @pytest.mark.parametrize("name", SEARCHES)
 @given(killed_after=st.integers(0, 60), seed=st.integers(0, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_killed_search_resumes_by_replaying_what_was_told(name, killed_after, seed):
     """Answering from the store leads to the question the killed run would have asked next."""
     whole = drive(begin(name, bowl_space(), seed), bowl, 80)
@@ -104,7 +104,7 @@ def small_spaces(draw) -> tuple[SketchSpace, Mapping[tuple[int, ...], float]]:
 
 @pytest.mark.parametrize("name", SEARCHES)
 @given(drawn=small_spaces(), seed=st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_small_space_is_asked_exactly_once_each_and_then_none(name, drawn, seed):
     """Legal always, never twice, complete, failures tolerated, and the best is the least."""
     space, costs = drawn
@@ -243,7 +243,7 @@ def test_history_changes_the_questions():
 
 
 @given(seed=st.integers(0, 50), told=st.integers(1, 200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_visits_add_up(seed, told):
     """The root's visits are the evaluations; every other node's are its own and its children's."""
     search = begin("mcts", bowl_space(), seed)

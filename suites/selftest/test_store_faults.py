@@ -228,7 +228,7 @@ def filled(tmp_path_factory):
         return store.database
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_flipped_or_missing_byte_never_ends_in_a_traceback(filled, data):
     """Whatever rots, a reader gets records or a `StoreError`."""
