@@ -9,8 +9,8 @@ numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel scr
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
 ``scalar_0``, ``scalar_1``. Under `starts` they may list points of their own to begin with, instead of the model's;
 under `parts` the files of C text that several sketches share and that stand before their own, if they have any.
-`like` names a sketch whose declaration holds for all that this one does not declare itself (`parameters` are added), and
-whose kernel script prints for it.
+`like` names a sketch whose declaration holds for all that this one does not declare itself (`parameters` and tunables are
+added, and so are names, which the other's formulas then see), and whose kernel script prints for it.
 """
 
 import json
@@ -133,7 +133,9 @@ def _declaration(path: Path) -> dict[str, Any]:
     if "like" not in own:
         return own
     other = _declaration(SKETCHES / f"{own['like']}.toml")
-    return {**other, **own, "parameters": [*other.get("parameters", ()), *own.get("parameters", ())]}
+    added: dict[str, Any] = {key: [*other.get(key, ()), *own.get(key, ())] for key in ("parameters", "tunable")}
+    added["names"] = {**own.get("names", {}), **{key: text for key, text in other.get("names", {}).items() if key not in own.get("names", {})}}
+    return {**other, **own, **added}
 
 
 @cache

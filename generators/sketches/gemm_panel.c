@@ -8,134 +8,39 @@
  * x86-64 multiplies bytes as unsigned times signed: there A has 128 added, and 128 times the sums of B's columns go off
  * at the end. Nothing saturates: four such products are added in 32 bits.
  */
-#include "opw.h"
-#include "opw_names.h"
-
 /* What a zero of A is stored as, and what is added to the others: -128 is the byte 128. */
 #define ZERO_OF_A ((packed)-128)
 enum { MODE = OPW_FIXED_MODE, GROUP = OPW_FIXED_GROUP, LANES = OPW_FIXED_LANES };
 #if OPW_FIXED_FP64
-typedef double input, sum, output, packed;
-#elif OPW_FIXED_INT8
-typedef int8_t input;
-typedef int32_t sum, output;
-#if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
+typedef double packed;
+#elif OPW_FIXED_INT8 && (OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6)
 typedef int8_t packed;
-#else
+#elif OPW_FIXED_INT8
 typedef int16_t packed;
-#endif
-#else
-#if OPW_FIXED_BF16
-typedef uint16_t input;
-#else
-typedef _Float16 input;
-#endif
-#if OPW_FIXED_MODE == 8
-typedef _Float16 sum, packed;
-#else
-typedef float sum;
-#if OPW_FIXED_MODE == 5
+#elif OPW_FIXED_MODE == 8
+typedef _Float16 packed;
+#elif OPW_FIXED_MODE == 5
 typedef uint16_t packed;
 #else
 typedef float packed;
 #endif
-#endif
-#if OPW_FIXED_OUT_FP32
-typedef float output;
-#else
-typedef input output;
-#endif
-#endif
-/* C has the type of the sums, and nothing is to be taken off them at the end. */
-#define SUMS_IN_C (OPW_FIXED_FP64 || OPW_FIXED_MODE == 4 || ((OPW_FIXED_BF16 || OPW_FIXED_FP16) && OPW_FIXED_OUT_FP32))
-typedef void panel(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first);
-
-struct plan {
-    int64_t m, n, k, mr, nr, mc, kc, nc;
-    int64_t a_down, a_along, b_across, b_along, ldc;
-    int in_place, add; /* whether C holds the sums, and whether they begin with what it held */
-};
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t round_up(int64_t x, int64_t step)
-{
-    return (x + step - 1) / step * step;
-}
-
-/* Blocks of at most `block`, all but the last alike, none a sliver. */
-static int64_t balance(int64_t extent, int64_t block, int64_t step)
-{
-    int64_t blocks = (extent + block - 1) / block;
-    return blocks < 1 ? step : round_up((extent + blocks - 1) / blocks, step);
-}
+#define SUMS_IN_C (OPW_FIXED_FP64 || OPW_FIXED_FP32 || OPW_FIXED_MODE == 4 || (!OPW_FIXED_INT8 && OPW_FIXED_OUT_FP32))
 
 static struct plan make_plan(const struct opw_args *args, const struct opw_tunables *t)
 {
-    const int64_t *dim = args->dim;
-    struct plan p = {dim[OPW_DIM_M], dim[OPW_DIM_N], args->scalar[0] == 0.0 ? 0 : dim[OPW_DIM_K]};
-    p.mr = t->value[OPW_MR];
-    p.nr = t->value[OPW_NV] * LANES;
-    p.mc = balance(p.m, t->value[OPW_MC], p.mr);
-    p.kc = balance(p.k, t->value[OPW_KC], GROUP);
-    p.nc = balance(p.n, t->value[OPW_NC], p.nr);
-    p.a_down = dim[OPW_DIM_TRANS_A] ? 1 : dim[OPW_DIM_LDA];
-    p.a_along = dim[OPW_DIM_TRANS_A] ? dim[OPW_DIM_LDA] : 1;
-    p.b_across = dim[OPW_DIM_TRANS_B] ? dim[OPW_DIM_LDB] : 1;
-    p.b_along = dim[OPW_DIM_TRANS_B] ? 1 : dim[OPW_DIM_LDB];
-    p.ldc = dim[OPW_DIM_LDC];
-    p.add = args->scalar[1] == 1.0;
-    p.in_place = SUMS_IN_C && p.k && args->scalar[0] == 1.0 && (p.add || args->scalar[1] == 0.0);
-    return p;
+    return plan_of(args, t, t->value[OPW_MR], t->value[OPW_NV] * LANES, GROUP, SUMS_IN_C);
 }
 
-static int64_t blocks_of_k(const struct plan *p)
+static size_t whole_lines(int64_t bytes)
 {
-    return (p->k + p->kc - 1) / p->kc;
-}
-
-static size_t room_a(const struct plan *p)
-{
-    return (size_t)round_up(p->mc * p->kc * (int64_t)sizeof(packed), 64);
-}
-
-static size_t room_b(const struct plan *p)
-{
-    return (size_t)round_up(p->nc * p->kc * blocks_of_k(p) * (int64_t)sizeof(packed), 64);
-}
-
-static size_t room_sums(const struct plan *p)
-{
-    return (size_t)round_up((p->in_place ? p->mr * p->nr : p->mc * p->nc) * (int64_t)sizeof(sum), 64);
+    return (size_t)round_up(bytes, 64);
 }
 
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p = make_plan(args, tunables);
-    return room_a(&p) + room_b(&p) + room_sums(&p) + (size_t)p.nc * sizeof(int32_t);
-}
-
-static inline float widen(uint16_t bits)
-{
-    union {
-        uint32_t bits;
-        float value;
-    } x = {(uint32_t)bits << 16};
-    return x.value;
-}
-
-static inline uint16_t narrow(float value)
-{
-    union {
-        float value;
-        uint32_t bits;
-    } x = {value};
-    if (value != value)
-        return (uint16_t)(x.bits >> 16 | 0x40);
-    return (uint16_t)((x.bits + 0x7FFF + (x.bits >> 16 & 1)) >> 16);
+    return whole_lines(room_a(&p) * (int64_t)sizeof(packed)) + whole_lines(room_b(&p) * (int64_t)sizeof(packed)) +
+           whole_lines(room_sums(&p) * (int64_t)sizeof(sum)) + (size_t)p.nc * sizeof(sum);
 }
 
 static inline packed take(input value)
@@ -263,79 +168,33 @@ static void pack(const input *from, int64_t step, int64_t along, int64_t extent,
 }
 
 /* 128 times the sums of B's columns, what the 128 added to A brings too much. */
-static void excess(const struct plan *p, const input *b, int64_t cols, int32_t *to)
+static void excess(const struct plan *p, const input *b, int64_t cols, sum *to)
 {
     for (int64_t j = 0; j < cols; j++)
         to[j] = 0;
     for (int64_t l = 0; l < p->k; l++)
         for (int64_t j = 0; j < cols; j++)
-            to[j] += 128 * (int32_t)b[j * p->b_across + l * p->b_along];
-}
-
-static inline output finish(sum total, double alpha, double beta, const output *old)
-{
-#if OPW_FIXED_INT8
-    (void)alpha;
-    return beta == 0 ? total : (int32_t)((uint32_t)total + (uint32_t)*old);
-#elif OPW_FIXED_FP64
-    return alpha * total + (beta == 0 ? 0 : beta * *old);
-#elif OPW_FIXED_BF16 && !OPW_FIXED_OUT_FP32
-    return narrow((float)alpha * total + (beta == 0 ? 0 : (float)beta * widen(*old)));
-#else
-    return (output)((float)alpha * total + (beta == 0 ? 0 : (float)beta * (float)*old));
-#endif
-}
-
-/* C of one block from its sums. */
-static void put(const struct opw_args *args, const struct plan *p, int64_t ic, int64_t jc, const sum *sums, const int32_t *less)
-{
-    int64_t rows = least(p->mc, p->m - ic), cols = least(p->nc, p->n - jc), ldc = args->dim[OPW_DIM_LDC];
-    double alpha = args->scalar[0], beta = args->scalar[1];
-    for (int64_t i = 0; i < rows; i++) {
-        output *to = (output *)args->operand[2] + (ic + i) * ldc + jc;
-        const sum *from = sums + i * p->nc;
-        for (int64_t j = 0; j < cols; j++)
-            to[j] = finish(MODE == 3 ? from[j] - (sum)less[j] : from[j], alpha, beta, to + j);
-    }
-}
-
-/* A micro-tile over the edge of C, summed beside it. */
-static void edge(const struct plan *p, panel *kernel, int64_t steps, const packed *a, const packed *b, sum *sums, output *c,
-                 int64_t rows, int64_t cols, int fresh)
-{
-    kernel(steps, a, b, sums, p->nr * (int64_t)sizeof(sum), 1);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) {
-            output *to = c + i * p->ldc + j;
-            *to = finish(sums[i * p->nr + j], 1.0, fresh ? 0.0 : 1.0, to);
-        }
+            to[j] += 128 * (sum)b[j * p->b_across + l * p->b_along];
 }
 
 /* Every micro-tile of a block; c is null where the sums have a block of their own. */
-static void multiply(const struct plan *p, panel *kernel, int64_t rows, int64_t cols, int64_t k, const packed *a,
+static void multiply(const struct plan *p, micro_tile *kernel, int64_t rows, int64_t cols, int64_t k, const packed *a,
                      const packed *b, sum *sums, output *c, int first)
 {
     int64_t deep = round_up(k, GROUP), steps = deep / GROUP;
-    int fresh = first && !p->add;
     for (int64_t i = 0; i < rows; i += p->mr)
         for (int64_t j = 0; j < cols; j += p->nr)
-            if (!c)
-                kernel(steps, a + i * deep, b + j * deep, sums + i * p->nc + j, p->nc * (int64_t)sizeof(sum), first);
-            else if (i + p->mr <= rows && j + p->nr <= cols)
-                kernel(steps, a + i * deep, b + j * deep, c + i * p->ldc + j, p->ldc * (int64_t)sizeof(output), fresh);
-            else
-                edge(p, kernel, steps, a + i * deep, b + j * deep, sums, c + i * p->ldc + j, least(p->mr, rows - i),
-                     least(p->nr, cols - j), fresh);
+            tile_at(p, kernel, steps, a + i * deep, b + j * deep, sums, c, i, j, rows, cols, first);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct plan p = make_plan(args, tunables);
-    packed *a = workspace, *b = (packed *)((char *)workspace + room_a(&p));
-    sum *sums = (sum *)((char *)b + room_b(&p));
-    int32_t *less = (int32_t *)((char *)sums + room_sums(&p));
+    packed *a = workspace, *b = (packed *)((char *)workspace + whole_lines(room_a(&p) * (int64_t)sizeof(packed)));
+    sum *sums = (sum *)((char *)b + whole_lines(room_b(&p) * (int64_t)sizeof(packed)));
+    sum *less = (sum *)((char *)sums + whole_lines(room_sums(&p) * (int64_t)sizeof(sum)));
     const input *from_a = args->operand[0], *from_b = args->operand[1];
-    panel *kernel = (panel *)tunables->kernel[OPW_KERNEL_COMPUTE];
+    micro_tile *kernel = (micro_tile *)tunables->kernel[OPW_KERNEL_COMPUTE];
     for (int64_t jc = 0; jc < p.n; jc += p.nc) {
         int64_t cols = least(p.nc, p.n - jc);
         if (MODE == 3)
@@ -345,17 +204,17 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
                  b + pc * p.nc);
         for (int64_t ic = 0; ic < p.m; ic += p.mc) {
             int64_t rows = least(p.mc, p.m - ic);
+            output *c = (output *)args->operand[2] + ic * p.ldc + jc;
             if (p.k == 0)
                 for (int64_t i = 0; i < p.mc * p.nc; i++)
                     sums[i] = 0;
             for (int64_t pc = 0; pc < p.k; pc += p.kc) {
                 int64_t k = least(p.kc, p.k - pc);
                 pack(from_a + ic * p.a_down + pc * p.a_along, p.a_down, p.a_along, rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
-                output *c = p.in_place ? (output *)args->operand[2] + ic * p.ldc + jc : 0;
-                multiply(&p, kernel, rows, cols, k, a, b + pc * p.nc, sums, c, pc == 0);
+                multiply(&p, kernel, rows, cols, k, a, b + pc * p.nc, sums, p.in_place ? c : 0, pc == 0);
             }
             if (!p.in_place)
-                put(args, &p, ic, jc, sums, less);
+                put(&p, sums, MODE == 3 ? less : 0, c, rows, cols);
         }
     }
     return 0;

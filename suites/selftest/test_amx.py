@@ -17,6 +17,7 @@ from harness.dtype import DType
 from harness.isa import load_isa
 from harness.kernel import Candidate, KernelText, TunableKind
 from harness.machine import Machine
+from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.native import NativeObject
@@ -32,6 +33,12 @@ SPECS = (
     GemmSpec(m=70, n=50, k=200, dtype=DType.I8, beta=1.0),
     GemmSpec(m=17, n=90, k=64, dtype=DType.I8, trans_a=True, trans_b=True),
 )
+LAYER = {"n": 2, "h": 9, "w": 7, "r": 3, "s": 3, "padding": 1, "bias": True, "relu": True, "dtype": DType.BF16}
+CONVS = (
+    Conv2dSpec(**LAYER, c=20, f=24, layout="nhwc"),
+    Conv2dSpec(**LAYER, c=20, f=24, groups=2, stride=2),
+    Conv2dSpec(**{**LAYER, "r": 1, "s": 1, "padding": 0}, c=40, f=17, layout="nhwc"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def sapphire(host) -> Target:
 
 
 def printed(target, spec, **values):
-    sketch = load_sketch("gemm_amx", target, spec)
+    sketch = load_sketch(f"{spec.operator}_amx", target, spec)
     chosen = {**sketch.start, **values}
     kernel = {tunable.name: chosen[tunable.name] for tunable in sketch.of_kind(TunableKind.KERNEL)}
     wanted = {"vector_bits": 512, **sketch.parameters, **kernel, "roles": list(sketch.roles)}
@@ -114,7 +121,7 @@ def sketch_over_c(bench, target, spec, **values):
     return NativeObject(name="amx", libraries=(block, main), kernels=table, values=order_of, trusted=False), chosen
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.slug)
+@pytest.mark.parametrize("spec", (*SPECS, *CONVS), ids=lambda spec: spec.slug)
 @pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 128, "mc": 32, "nc": 64, "hold_b": 1}])
 def test_sketch_packs_and_sums(bench, worker, sapphire, spec, values):
     """Around a block product in C the sketch is right on the spec and every fringe, transposed or not, in place or not."""
@@ -124,14 +131,14 @@ def test_sketch_packs_and_sums(bench, worker, sapphire, spec, values):
     assert checked.verdict.ok, str(checked.verdict)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.slug)
+@pytest.mark.parametrize("spec", (*SPECS, *CONVS), ids=lambda spec: spec.slug)
 def test_on_tiles(bench, worker, host, spec):
     """The whole operator on a processor that has AMX."""
     if not {*AMX} <= {*host.features}:
         pytest.skip("this processor has no AMX; run on Sapphire Rapids or newer")
-    sketch = load_sketch("gemm_amx", host, spec)
+    sketch = load_sketch(f"{spec.operator}_amx", host, spec)
     builder = bench.builder(host, sketch, Expert().kernel_script(host, sketch), spec, trusted=True)
-    (item,) = builder.build([Candidate.of("gemm_amx", sketch.start)])
+    (item,) = builder.build([Candidate.of(sketch.name, sketch.start)])
     assert not isinstance(item, Verdict), str(item)
     checked = verify(worker, item, spec, sketch.start, 5)
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from generators.generator import Expert
 from harness.build import Builder
+from harness.dtype import DType
 from harness.kernel import Candidate
 from harness.operators.conv2d import Conv2dSpec
 from harness.record import Verdict
 from harness.runners.arena import Placement
 from harness.target import Fact
-from harness.verify import exact_operands, real_operands, special_operands, verify_exact, verify_rounding
+from harness.verify import exact_operands, real_operands, special_operands, verify, verify_exact, verify_rounding
 
 EXPERT = Expert()
 DRAWN = 4
@@ -59,18 +60,18 @@ def families(bench, target, layout):
     return found
 
 
-def candidates(bench, target, spec, sketch):
+def candidates(bench, target, spec, sketch, starts=3, drawn=DRAWN):
     """Build start points and random legal points of a sketch."""
-    rng, points = Random(7), [*EXPERT.start_points(target, spec, sketch)][:3]
-    while len(points) < 3 + DRAWN:
+    rng, points = Random(7), [*EXPERT.start_points(target, spec, sketch)][:starts]
+    while len(points) < starts + drawn:
         point = {tunable.name: rng.choice(tunable.values) for tunable in sketch.tunables}
         points += [point] if sketch.legal(point) else []
-    drawn = [Candidate.of(sketch.name, point) for point in points]
+    asked = [Candidate.of(sketch.name, point) for point in points]
     script = EXPERT.kernel_script(target, sketch)
-    items = Builder(target, sketch, script, bench.toolchain, bench.sandbox, trusted=True).build(drawn)
+    items = Builder(target, sketch, script, bench.toolchain, bench.sandbox, trusted=True).build(asked)
     refused = [str(item) for item in items if isinstance(item, Verdict)]
     assert not refused, refused[0]
-    return list(zip(drawn, items, strict=True))
+    return list(zip(asked, items, strict=True))
 
 
 def spec_of(kind, channels, filters, groups, kernel, room, **fields):
@@ -157,6 +158,21 @@ def test_conv_rounds_as_expected(families, layout, shared_worker):
 
 
 @pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [(kind, "bf16") for kind in TUNED] + [("grouped", "fp16"), ("depthwise", "fp16"), ("dense", "fp64"), ("depthwise", "fp64")],
+)
+def test_other_dtypes(kind, dtype, bench, target, layout, shared_worker):
+    """Each sketch's start is right with an epilogue, on its neighbours, and rounds Y once."""
+    spec = replace(TUNED[kind], dtype=DType(dtype), layout=layout, n=3, h=9, w=10, bias=True, relu=True, prepacked=layout == "nhwc")
+    for sketch in EXPERT.sketches(target, spec):
+        ((candidate, item),) = candidates(bench, target, spec, sketch, starts=1, drawn=0)
+        checked = verify(shared_worker, item, spec, dict(candidate.values), 3)
+
+        assert checked.verdict.ok, f"{checked.verdict} with {candidate}"
+        assert checked.residual < 2.0
+
+
+@pytest.mark.parametrize(
     ("fields", "wanted"),
     [
         ({}, ["conv2d_direct"]),
@@ -164,6 +180,9 @@ def test_conv_rounds_as_expected(families, layout, shared_worker):
         ({"groups": 40, "f": 40}, ["conv2d_depthwise"]),
         ({"groups": 40, "f": 80}, ["conv2d_direct"]),
         ({"c": 1, "f": 1}, ["conv2d_direct"]),
+        ({"dtype": DType.F64}, ["conv2d_panel"]),
+        ({"dtype": DType.F16}, ["conv2d_direct_widened", "conv2d_panel"]),
+        ({"dtype": DType.F16, "groups": 40, "f": 40}, ["conv2d_depthwise_widened"]),
     ],
 )
 def test_sketches_that_serve(fields, wanted, host):

@@ -1,0 +1,193 @@
+/*
+ * After a sketch of one GEMM: a convolution of any element type, a strip of output pixels after the other.
+ *
+ * NHWC: sums[pixels x filters] = columns[pixels x rsc] W^T. NCHW: sums[filters x pixels] = W columns[crs x pixels]. The
+ * columns of a strip are copied out of the image with zeros for the padding; a 1x1 kernel reads the image as it lies. The
+ * strip's sums get the bias and the ReLU before they are rounded, once.
+ */
+#undef opw_workspace
+#undef opw_run
+
+struct conv {
+    int64_t images, c, h, w, f, r, s, oh, ow, stride, padding, dilation, groups, nhwc, relu;
+    int64_t channels, filters, depth; /* of a group */
+    int64_t pixels;                   /* that follow each other: of an image, NHWC of all */
+    int64_t strip;                    /* of them at a time */
+    int64_t pitch;                    /* elements between rows of the columns; no power of two, whose lines share few sets */
+    int as_it_lies;
+    const input *x, *bias;
+    input *y;
+};
+
+static struct conv conv_of(const struct opw_args *args, const struct opw_tunables *t)
+{
+    const int64_t *dim = args->dim;
+    struct conv p = {dim[IMAGES],         dim[CHANNELS],        dim[HEIGHT],           dim[WIDTH],          dim[FILTERS],
+                     dim[KERNEL_ROWS],    dim[KERNEL_COLUMNS],  dim[OPW_DIM_OH],       dim[OPW_DIM_OW],     dim[OPW_DIM_STRIDE],
+                     dim[OPW_DIM_PADDING], dim[OPW_DIM_DILATION], dim[OPW_DIM_GROUPS], dim[OPW_DIM_NHWC],   dim[OPW_DIM_RELU]};
+    int64_t line = 64 / (int64_t)sizeof(input);
+    p.channels = p.c / p.groups;
+    p.filters = p.f / p.groups;
+    p.depth = p.channels * p.r * p.s;
+    p.pixels = p.oh * p.ow * (p.nhwc ? p.images : 1);
+    p.strip = balance(p.pixels, t->value[OPW_STRIP], 1);
+    p.as_it_lies = p.r * p.s * p.stride == 1 && p.padding == 0;
+    p.pitch = round_up(p.nhwc ? p.depth : p.strip, 2 * line) + line;
+    p.x = args->operand[0];
+    p.bias = dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
+    p.y = args->operand[2];
+    return p;
+}
+
+/* The product of a strip's pixels: sizes only. */
+static struct opw_args product(const struct conv *p, const struct opw_args *args, int64_t pixels)
+{
+    struct opw_args one = *args;
+    one.dim[OPW_DIM_M] = p->nhwc ? pixels : p->filters;
+    one.dim[OPW_DIM_N] = p->nhwc ? p->filters : pixels;
+    one.dim[OPW_DIM_K] = p->depth;
+    one.dim[OPW_DIM_LDA] = !p->nhwc ? p->depth : p->as_it_lies ? p->c : p->pitch;
+    one.dim[OPW_DIM_LDB] = p->nhwc ? p->depth : p->as_it_lies ? p->h * p->w : p->pitch;
+    one.dim[OPW_DIM_LDC] = one.dim[OPW_DIM_N];
+    one.dim[OPW_DIM_TRANS_A] = 0;
+    one.dim[OPW_DIM_TRANS_B] = p->nhwc;
+    one.scalar[0] = 1.0;
+    one.scalar[1] = 0.0;
+    return one;
+}
+
+static size_t room_columns(const struct conv *p)
+{
+    return p->as_it_lies ? 0 : (size_t)round_up((p->nhwc ? p->strip : p->depth) * p->pitch * (int64_t)sizeof(input), 64);
+}
+
+static size_t room_strip(const struct conv *p)
+{
+    return (size_t)round_up(p->strip * p->filters * (int64_t)sizeof(sum), 64);
+}
+
+/* Strips have one size, but for the last. */
+size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
+{
+    struct conv p = conv_of(args, tunables);
+    struct opw_args whole = product(&p, args, p.strip), last = product(&p, args, p.pixels % p.strip);
+    size_t a = workspace_of_one(&whole, tunables), b = workspace_of_one(&last, tunables);
+    return room_columns(&p) + room_strip(&p) + (a > b ? a : b);
+}
+
+static inline void copy_or_zero(input *restrict to, const input *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] = from ? from[i] : (input)0;
+}
+
+/* NHWC: the taps of each of some pixels, r, s, c, in a row of their own. */
+static void gather_pixels(const struct conv *p, int64_t group, int64_t first, int64_t count, input *to)
+{
+    for (int64_t pixel = first; pixel < first + count; pixel++, to += p->pitch) {
+        int64_t row = pixel / p->ow, top = row % p->oh * p->stride - p->padding, left = pixel % p->ow * p->stride - p->padding;
+        const input *image = p->x + row / p->oh * p->h * p->w * p->c + group * p->channels;
+        int whole = p->dilation == 1 && p->groups == 1 && left >= 0 && left + p->s <= p->w;
+        int64_t taps = whole ? p->s : 1, length = taps * p->channels;
+        input *at = to;
+        for (int64_t i = 0; i < p->r; i++)
+            for (int64_t j = 0; j < p->s; j += taps, at += length) {
+                int64_t y = top + i * p->dilation, x = left + j * p->dilation;
+                copy_or_zero(at, y >= 0 && y < p->h && x >= 0 && x < p->w ? image + (y * p->w + x) * p->c : 0, length);
+            }
+    }
+}
+
+/* What one tap sees of neighbouring pixels of one output row: zeros, elements of an image row, zeros. */
+static inline void gather_row(const struct conv *p, const input *line, int64_t from, int64_t count, input *restrict to)
+{
+    int64_t before = from < 0 ? least(count, (p->stride - 1 - from) / p->stride) : 0;
+    int64_t end = from < p->w ? least(count, (p->w - from + p->stride - 1) / p->stride) : 0;
+    for (int64_t i = 0; i < count; i++)
+        to[i] = line && i >= before && i < end ? line[from + i * p->stride] : (input)0;
+}
+
+/* NCHW: each tap, c, r, s, of some pixels of one image in a row of its own. */
+static void gather_taps(const struct conv *p, int64_t image, int64_t group, int64_t first, int64_t count, input *to)
+{
+    const input *plane = p->x + (image * p->c + group * p->channels) * p->h * p->w;
+    for (int64_t tap = 0; tap < p->depth; tap++, to += p->pitch) {
+        int64_t down = tap / p->s % p->r * p->dilation - p->padding, across = tap % p->s * p->dilation - p->padding;
+        const input *channel = plane + tap / (p->r * p->s) * p->h * p->w;
+        int64_t y = first / p->ow, x = first % p->ow, run = 0;
+        for (int64_t done = 0; done < count; done += run, y++, x = 0) {
+            int64_t row = y * p->stride + down;
+            run = least(count - done, p->ow - x);
+            gather_row(p, row >= 0 && row < p->h ? channel + row * p->w : 0, x * p->stride + across, run, to + done);
+        }
+    }
+}
+
+static inline sum number(input stored)
+{
+#if OPW_FIXED_BF16
+    return widen(stored);
+#else
+    return (sum)stored;
+#endif
+}
+
+static inline input rounded(sum total, int64_t relu)
+{
+    total = relu && total < 0 ? 0 : total;
+#if OPW_FIXED_BF16
+    return narrow(total);
+#else
+    return (input)total;
+#endif
+}
+
+/* Y of a strip from its sums. */
+static void epilogue(const struct conv *p, int64_t image, int64_t group, int64_t first, int64_t count, const sum *from)
+{
+    int64_t filter = group * p->filters, plane = p->oh * p->ow;
+    const input *bias = p->bias ? p->bias + filter : 0;
+    if (p->nhwc) {
+        for (int64_t i = 0; i < count; i++, from += p->filters) {
+            input *to = p->y + (first + i) * p->f + filter;
+            for (int64_t j = 0; j < p->filters; j++)
+                to[j] = rounded(bias ? from[j] + number(bias[j]) : from[j], p->relu);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < p->filters; i++, from += count) {
+        input *to = p->y + (image * p->f + filter + i) * plane + first;
+        sum more = bias ? number(bias[i]) : 0;
+        for (int64_t j = 0; j < count; j++)
+            to[j] = rounded(from[j] + more, p->relu);
+    }
+}
+
+int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+{
+    struct conv p = conv_of(args, tunables);
+    input *columns = workspace;
+    sum *sums = (sum *)((char *)workspace + room_columns(&p));
+    void *rest = (char *)sums + room_strip(&p);
+    int failed = 0;
+    for (int64_t image = 0; image < (p.nhwc ? 1 : p.images); image++)
+        for (int64_t first = 0; first < p.pixels; first += p.strip)
+            for (int64_t group = 0; group < p.groups && !failed; group++) {
+                int64_t count = least(p.strip, p.pixels - first);
+                struct opw_args one = product(&p, args, count);
+                const input *pixels = columns, *weights = (const input *)args->operand[1] + group * p.filters * p.depth;
+                if (p.as_it_lies)
+                    pixels = p.x + (p.nhwc ? first * p.c + group * p.channels
+                                           : (image * p.c + group * p.channels) * p.h * p.w + first);
+                else if (p.nhwc)
+                    gather_pixels(&p, group, first, count, columns);
+                else
+                    gather_taps(&p, image, group, first, count, columns);
+                one.operand[0] = (void *)(p.nhwc ? pixels : weights);
+                one.operand[1] = (void *)(p.nhwc ? weights : pixels);
+                one.operand[2] = sums;
+                failed = run_one(&one, tunables, rest);
+                epilogue(&p, image, group, first, count, sums);
+            }
+    return failed;
+}

@@ -1,0 +1,99 @@
+/*
+ * After a sketch of an fp32 convolution: one of bf16 or fp16, some images at a time. What is read becomes fp32, which is
+ * exact; Y is rounded once, from fp32 sums that have their bias and ReLU. For machines that multiply nothing narrower.
+ */
+#undef opw_workspace
+#undef opw_prepare
+#undef opw_run
+
+#if OPW_FIXED_BF16
+typedef uint16_t half;
+#else
+typedef _Float16 half;
+#endif
+
+/* Floats of one image, of one result, of all weights and of the bias, in whole cache lines; images at a time. */
+struct rooms {
+    int64_t x, y, w, bias, images;
+    size_t one; /* bytes of the other sketch's workspace, which keeps prepared weights and so comes first */
+};
+
+static int64_t whole_lines(int64_t floats)
+{
+    return (floats + 15) / 16 * 16;
+}
+
+static struct rooms rooms_of(const struct opw_args *args, const struct opw_tunables *t)
+{
+    const int64_t *dim = args->dim;
+    struct rooms p = {dim[OPW_DIM_H] * dim[OPW_DIM_W] * dim[OPW_DIM_C], dim[OPW_DIM_OH] * dim[OPW_DIM_OW] * dim[OPW_DIM_F],
+                      dim[OPW_DIM_F] * (dim[OPW_DIM_C] / dim[OPW_DIM_GROUPS]) * dim[OPW_DIM_R] * dim[OPW_DIM_S],
+                      dim[OPW_DIM_BIAS] ? dim[OPW_DIM_F] : 0};
+    p.images = most(1, least(t->value[OPW_IMAGES], dim[OPW_DIM_N]));
+    struct opw_args whole = *args, last = *args;
+    whole.dim[OPW_DIM_N] = p.images;
+    last.dim[OPW_DIM_N] = dim[OPW_DIM_N] % p.images;
+    size_t a = workspace_of_one(&whole, t), b = workspace_of_one(&last, t);
+    p.one = ((a > b ? a : b) + 63) / 64 * 64;
+    return p;
+}
+
+size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
+{
+    struct rooms p = rooms_of(args, tunables);
+    int64_t floats = whole_lines(p.images * p.x) + whole_lines(p.images * p.y) + whole_lines(p.w) + whole_lines(p.bias);
+    return p.one + (size_t)floats * sizeof(float);
+}
+
+static NOINLINE void widen_all(const half *restrict from, int64_t count, float *restrict to)
+{
+    for (int64_t i = 0; i < count; i++)
+#if OPW_FIXED_BF16
+        to[i] = widen(from[i]);
+#else
+        to[i] = (float)from[i];
+#endif
+}
+
+static NOINLINE void narrow_all(const float *restrict from, int64_t count, half *restrict to)
+{
+    for (int64_t i = 0; i < count; i++)
+#if OPW_FIXED_BF16
+        to[i] = narrow(from[i]);
+#else
+        to[i] = (half)from[i];
+#endif
+}
+
+int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+{
+    struct rooms p = rooms_of(args, tunables);
+    struct opw_args one = *args;
+    float *w = (float *)((char *)workspace + p.one);
+    widen_all(args->operand[1], p.w, w);
+    one.operand[1] = w;
+    return prepare_one(&one, tunables, workspace);
+}
+
+int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+{
+    struct rooms p = rooms_of(args, tunables);
+    struct opw_args one = *args;
+    float *w = (float *)((char *)workspace + p.one), *bias = w + whole_lines(p.w), *x = bias + whole_lines(p.bias);
+    float *y = x + whole_lines(p.images * p.x);
+    int failed = 0;
+    if (!args->dim[OPW_DIM_PREPACKED])
+        widen_all(args->operand[1], p.w, w);
+    widen_all(args->operand[3], p.bias, bias);
+    one.operand[0] = x;
+    one.operand[1] = w;
+    one.operand[2] = y;
+    one.operand[3] = bias;
+    for (int64_t image = 0; image < args->dim[OPW_DIM_N] && !failed; image += p.images) {
+        int64_t images = one.dim[OPW_DIM_N] = least(p.images, args->dim[OPW_DIM_N] - image);
+        widen_all((const half *)args->operand[0] + image * p.x, images * p.x, x);
+        failed = run_one(&one, tunables, workspace);
+        narrow_all(y, images * p.y, (half *)args->operand[2] + image * p.y);
+    }
+    return failed;
+}
