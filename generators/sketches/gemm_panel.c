@@ -24,7 +24,11 @@ typedef uint16_t packed;
 #else
 typedef float packed;
 #endif
-#define SUMS_IN_C (OPW_FIXED_FP64 || OPW_FIXED_FP32 || OPW_FIXED_MODE == 4 || (!OPW_FIXED_INT8 && OPW_FIXED_OUT_FP32))
+#if OPW_FIXED_FP64 || OPW_FIXED_MODE == 4 || (!OPW_FIXED_INT8 && OPW_FIXED_OUT_FP32)
+enum { SUMS_IN_C = 1 };
+#else
+enum { SUMS_IN_C = 0 };
+#endif
 
 static struct plan make_plan(const struct opw_args *args, const struct opw_tunables *t)
 {
