@@ -13,6 +13,7 @@ from reports.paper.section import Section, figure
 from reports.wording import MISSING, gflops
 
 SIZES = (512, 1024, 2048, 4096)
+FIGURE_4_SIZES = (512, 1024)
 SEEDS = 20
 """Searches of figure 3b for each contestant and table."""
 PLAIN_TUNED, OPENBLAS_SOURCE, OPENBLAS_TUNED = "plain C + AT", "OpenBLAS from source", "OpenBLAS + AT"
@@ -108,10 +109,47 @@ def _spread(shares: Sequence[float]) -> str:
     return f"{median(shares):.3f} [{min(shares):.3f}, {max(shares):.3f}]"
 
 
+def tvm_name(trials: int) -> str:
+    """Return how a measurement calls what TVM found after so many trials."""
+    return f"TVM, {trials} trials"
+
+
 def figure_4(store: Store, measured: Measured) -> list[Section]:
-    """Return TVM with growing search counts, which this version does not run."""
-    notes = ["TVM: the apache-tvm wheel (0.27) installs, but there is no adapter yet that runs its MetaSchedule beside ours", FOOTNOTES["figures"]]
-    return [Section(name="fig4", title="Figure 4, TVM with growing search counts", header=(), rows=[], notes=notes)]
+    """Return what TVM found after growing search counts, ours and OpenBLAS, which took turns."""
+    latest = [_beside_tvm(store, f"host-sgemm-{size}x{size}x{size}") for size in FIGURE_4_SIZES]
+    names = {name for one in latest if one for name in one.facts["peers"] if name.startswith("TVM")}
+    rows, notes = [], [FOOTNOTES["figures"]]
+    if names:
+        ordered = sorted(names, key=lambda name: int(name.split()[1]))
+        rows += [[name, *(_peer(one, name) for one in latest)] for name in ordered]
+        rows.append(["OpenBLAS, the wheel", *(_peer(one, "openblas") for one in latest)])
+        rows.append(["ours", *(gflops(one.facts["throughput_gflops"]) if one else MISSING for one in latest)])
+        rows.append(["evaluations of our tuning", *(str(one.facts.get("evaluations") or MISSING) if one else MISSING for one in latest)])
+        rows.append(["ours over the best TVM", *(_over_best(one, ordered) for one in latest)])
+        version = next(one.facts["peers"][name].get("version") for one in latest if one for name in ordered if name in one.facts["peers"])
+        notes.insert(0, f"TVM {version}, MetaSchedule, one thread; a column's rows took turns in one run; {MISSING}: not measured")
+    else:
+        notes.insert(0, f"TVM: python -m benchmarks.tvm_search {FIGURE_4_SIZES[0]} (pip install -e .[tvm]), then pytest suites/paper -k fig4")
+    title = "Figure 4, TVM with growing search counts, on this machine (the paper: A76), fp32, GFLOP/s, CPU time"
+    header = ("row", *(f"{size}^3" for size in FIGURE_4_SIZES))
+    return [Section(name="fig4", title=title, header=header, rows=rows, notes=notes)]
+
+
+def _beside_tvm(store: Store, case: str) -> Record | None:
+    """Return the latest measurement that TVM took part in."""
+    found = [
+        one
+        for one in store.records(case=case, kind="measurement")
+        if one.verdict.ok and any(name.startswith("TVM") for name in one.facts.get("peers") or {})
+    ]
+    return found[-1] if found else None
+
+
+def _over_best(record: Record | None, names: Sequence[str]) -> str:
+    """Return ours over the fastest of TVM's, round by round."""
+    ratios = [record.facts["peers"][name].get("ratio") for name in names if name in record.facts["peers"]] if record else []
+    known = [ratio for ratio in ratios if ratio]
+    return f"{min(known):.2f}" if known else MISSING
 
 
 def conv_figure(store: Store, measured: Measured) -> list[Section]:
