@@ -1,5 +1,6 @@
 """Runs beside each other: workers of xdist, two sessions on one store, and one that is interrupted."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,9 +19,10 @@ MODELLED = ("fp32 GEMM 24x16x20 on an A76", "fp32 GEMM 9x40x33 on an A76")
 
 
 def started(*options: str, store: Path) -> subprocess.Popen[str]:
+    """Start a run as a shell does: as a group of processes, all of which a Ctrl-C reaches."""
     words, environment = command(*options, store=store)
     return subprocess.Popen(
-        words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen
+        words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen, process_group=0
     )
 
 
@@ -95,10 +97,12 @@ def test_ctrl_c_still_gives_the_summary_of_what_is_done(tmp_path, shared_store):
     options = [word for sentence in sentences for word in ("--prompt", sentence)]
     process = started(*options, "-k", "throughput", "--tune-evals", "5", store=store)
     wait_for(store, "measurement", process)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 2, said
     assert "KeyboardInterrupt" in said
+    row, *_ = [line for line in said.splitlines() if line.startswith("host-sgemm-40x48x56 ")]
+    assert row.split()[-1] == "OK", row
     assert "x openblas: throughput over openblas" in said
     assert f"{store / 'reports'}" in said
