@@ -8,7 +8,7 @@ its best guess as a start, and ``sketch=NAME`` is an action.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.kernel import Author, Candidate, Move
+from harness.kernel import Author, Candidate, Move, TunableKind
 from harness.operator import OperatorSpec
 from harness.record import Verdict
 from harness.runners.native import NativeObject
@@ -50,6 +50,15 @@ class Repertoire:
         tunables = self._sketches[best.sketch].tunables
         fixed = tuple(replace(one, values=(values[one.name],), start=values[one.name]) for one in tunables)
         return SketchSpace(sketch=best.sketch, tunables=fixed, legal=lambda _: True, guesses=(values,), moves=moves)
+
+    def blockings(self, candidate: Candidate) -> list[Candidate]:
+        """Return the neighbours of a candidate that use its kernels and its sketch's code as they are."""
+        values = dict(candidate.values)
+        sketch = self._sketches[candidate.sketch]
+        free = {one.name for one in sketch.of_kind(TunableKind.RUNTIME)}
+        tunables = tuple(one if one.name in free else replace(one, values=(values[one.name],)) for one in sketch.tunables)
+        space = SketchSpace(sketch=candidate.sketch, tunables=tunables, legal=sketch.legality())
+        return [near for _, near in space.neighbours(candidate)]
 
     def build(self, candidates: Sequence[Candidate]) -> list[NativeObject | Verdict]:
         """Return for each candidate its object, or the verdict that there is none; one batch a sketch."""

@@ -7,13 +7,12 @@ store. At the end the leaders race each other in turn, and the winner is verifie
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from random import Random
-from statistics import quantiles
 
 import numpy as np
 
@@ -23,13 +22,13 @@ from harness.errors import BadRequest, HarnessError
 from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
 from harness.kernel import Author, Candidate, Move
-from harness.measure import SLICE_S, Slices, interleave, quiet_rounds
 from harness.probe import open_watch
+from harness.race import Race
 from harness.record import Record, Verdict
 from harness.repertoire import Repertoire
 from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject
-from harness.runners.protocol import Session, Worker
+from harness.runners.protocol import Worker
 from harness.sampled import open_evaluator
 from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.search import Policy, Search, Space, search_factory
@@ -37,12 +36,11 @@ from harness.store import tuning_key
 from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
-LEADERS = 6
-RACE_ROUNDS = 8
-RACE_SHARE = 0.1
-"""Share of the seconds that the race may take, and again as much for waiting until the core is ours."""
 ORDER_SHARE = 0.2
 """Share of the evaluations left to instruction order, after the tunables have settled."""
+UNTIL_SHARES, CUT_UNTIL_SHARES = (0.65, 0.8), (0.45, 0.55)
+"""Share of the seconds after which tunables, and then order, have had their time; where evaluations are of a cut, the
+race of whole calls has the rest."""
 MOVES_TRIED = 6
 """Moves offered at each order: they are built in one batch."""
 PLACEMENTS = (0, 1, 5)
@@ -95,6 +93,7 @@ class Tuner:
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
+        self._whole, self._challengers = True, 0
         self._space = self._repertoire.space()
         self._begin = time.monotonic()
 
@@ -112,15 +111,17 @@ class Tuner:
                 seed=self._seed,
                 watch=self._watch,
             )
+            self._whole = worker.repeatable or bool(arena.generation)
+            until_s = [share * self._budget.seconds for share in (UNTIL_SHARES if self._whole else CUT_UNTIL_SHARES)]
             orders = int(self._budget.evaluations * ORDER_SHARE)
             self._repertoire.build(self._space.starts)
             self._begin = time.monotonic()  # building the worker and what the search begins with is not searching
             search = self._search(self._space)
-            self._loop(search, evaluator, self._budget.evaluations - orders, "tunables", self._budget.seconds * 0.65)
+            self._loop(search, evaluator, self._budget.evaluations - orders, "tunables", until_s[0])
             if search.best:
                 climb = search_factory("local")(self._repertoire.orders(search.best[0], self._moves), self._seed)
                 climb.tell(*search.best)
-                self._loop(climb, evaluator, self._budget.evaluations, "order", self._budget.seconds * 0.8)
+                self._loop(climb, evaluator, self._budget.evaluations, "order", until_s[1])
             evaluator.close()
             leaders = self._race(worker, arena)
         return self._finish(leaders)
@@ -188,46 +189,23 @@ class Tuner:
         return list(self._bench.store.evaluations(self._identity, self._tuning).values())
 
     def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
-        """
-        Time the leaders in turn, the better half longer; return all right candidates, the race's order first.
-
-        Here every call is of the whole spec, with operands where they will be; the best of several ways to work take
-        part, for the search may have ranked them on a cut of the spec, where packing pays less.
-        """
+        """Return all right candidates, the race's order first; a model's ranking needs no race."""
         ranking = self._ranking()
         if worker.repeatable:
             return ranking
-        leaders = self._repertoire.diverse(ranking, LEADERS // 2)
-        leaders += [candidate for candidate in ranking if candidate not in leaders][: LEADERS - len(leaders)]
         self._report("race")
-        if not arena.generation:  # the search looked at a cut of the spec
+        if not self._whole:
             arena.fill(exact_operands(self._case.spec, np.random.default_rng([self._seed, 1])))
-        objects = self._repertoire.build(leaders)
-        sessions = {c.key: worker.open(item, arena) for c, item in zip(leaders, objects, strict=True)}
-        try:
-            rounds = self._heat_rounds(leaders)
-            first = self._heat(sessions, {}, rounds)
-            ahead = {key: sessions[key] for key in list(first)[: len(leaders) // 2]}
-            places = {**self._heat(ahead, first, 2 * rounds), **first}
-        finally:
-            for session in sessions.values():
-                session.close()
-        placed = sorted((c for c in leaders if c.key in places), key=lambda c: list(places).index(c.key))
-        return placed + [candidate for candidate in ranking if candidate not in placed]
+        race = Race(worker=worker, arena=arena, repertoire=self._repertoire, watch=self._watch, seconds=self._budget.seconds)
+        placed = race.run(ranking, self._costs)
+        if self._whole:
+            return placed
+        ahead = race.climb(placed[0], self._seed, lambda: self._elapsed() < self._budget.seconds, self._challenged)
+        return list(dict.fromkeys([ahead, *placed]))
 
-    def _heat_rounds(self, leaders: Sequence[Candidate]) -> int:
-        """Return how many rounds the first heat has; the second has as many slices, for half the leaders."""
-        slice_s = max(SLICE_S, min(self._costs[one] for one in leaders))
-        return max(2, min(RACE_ROUNDS, int(RACE_SHARE * self._budget.seconds / (4 * len(leaders) * slice_s))))
-
-    def _heat(self, sessions: Mapping[str, Session], before: Mapping[str, Slices], rounds: int) -> dict[str, Slices]:
-        """Time some leaders in turn and return all their slices so far, the fastest leader first."""
-        patience_s = RACE_SHARE * self._budget.seconds / 2
-        taken = interleave(
-            sessions, rounds=rounds, timeout_s=timeout_s(self._case.spec), watch=self._watch, patience_s=patience_s
-        )
-        every = {key: before[key] + slices if key in before else slices for key, slices in taken.items()}
-        return dict(sorted(every.items(), key=lambda pair: _pace_s(pair[1])))
+    def _challenged(self) -> None:
+        self._challengers += 1
+        self._report("race")
 
     def _finish(self, leaders: Sequence[Candidate]) -> Record:
         """Verify and measure in fresh processes; the first leader that holds is the winner."""
@@ -266,6 +244,7 @@ class Tuner:
             "residual": checked.residual,
             "specs_verified": checked.specs,
             "evaluations": len(self._costs),
+            "challengers": self._challengers,
             "tuning_s": sum(record.seconds for record in self._evaluations()),
             "fingerprints": self._fingerprints,
             "search": {"name": self._search_name, "seed": self._seed, **(self._policy.summary() if self._policy else {})},
@@ -313,8 +292,3 @@ class Tuner:
             )
         )
 
-
-def _pace_s(slices: Slices) -> float:
-    """Return the lower quartile of a contender's quiet slices (of all where none was quiet); of a few, the least."""
-    seconds = slices.only(quiet_rounds({"": slices}) or range(len(slices.seconds))).seconds
-    return quantiles(seconds, n=4)[0] if len(seconds) > 3 else min(seconds)

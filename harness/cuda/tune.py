@@ -7,9 +7,10 @@ from harness.baselines import Baseline
 from harness.cuda.build import CudaObject
 from harness.cuda.evaluate import CudaEvaluator, reference_item, timed, verify_on_gpu
 from harness.kernel import Candidate
+from harness.race import LEADERS
 from harness.record import Record, Verdict
 from harness.runners.cuda import CudaWorker, DeviceProblem
-from harness.tune import LEADERS, Tuner
+from harness.tune import Tuner
 from harness.verify import Verification
 
 ROUNDS = 7
