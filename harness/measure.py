@@ -115,14 +115,12 @@ def interleave(
     timeout_s: float,
     watch: Watch | None = None,
     patience_s: float = 0.0,
-    warm: int = 1,
 ) -> dict[str, Slices]:
     """
     Time sessions against each other and return their slices by name.
 
     A session that fails or contradicts itself is left out from then on; the caller finds why in its `verdict`. With a
-    ``watch``, slices wait for the core to be ours, ``patience_s`` in all. ``warm`` calls come before a slice, none
-    before a second slice of long calls.
+    ``watch``, slices wait for the core to be ours, ``patience_s`` in all.
     """
     names = list(sessions)
     taken: dict[str, list[tuple[Timing, float]]] = {name: [] for name in names}
@@ -133,8 +131,8 @@ def interleave(
                 continue
             patience_s -= watch.wait(patience_s)[1] if watch and patience_s > 0 else 0.0
             before_s = watch.look() if watch else 0.0
-            calls = 0 if taken[name] and taken[name][-1][0].taken_s[-1] > COLD_CALL_S else warm
-            timing = session.time(timeout_s=timeout_s, samples=1000, sample_s=SAMPLE_S, budget_s=slice_s, warm=calls)
+            warm = 0 if taken[name] and taken[name][-1][0].taken_s[-1] > COLD_CALL_S else 1
+            timing = session.time(timeout_s=timeout_s, samples=1000, sample_s=SAMPLE_S, budget_s=slice_s, warm=warm)
             if timing is None:
                 continue
             if not session.trusted:

@@ -8,11 +8,12 @@ neighbours with other blockings (the same kernels, nothing to build) for as long
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from statistics import quantiles
 
 from harness.kernel import Candidate
-from harness.measure import SLICE_S, Slices, Watch, interleave, quiet_rounds
+from harness.measure import SAMPLE_S, SLICE_S, Slices, Watch, interleave, quiet_rounds, slice_seconds
 from harness.repertoire import Repertoire
 from harness.runners.arena import Arena
 from harness.runners.protocol import Session, Worker
@@ -22,7 +23,7 @@ LEADERS = 6
 ROUNDS = 8
 SHARE = 0.1
 """Share of the seconds that the heats may take, and again as much for waiting until the core is ours."""
-DUEL_ROUNDS = 2
+DUEL_ROUNDS = 3
 BEHIND = 1.05
 """A challenger whose first call is this much slower than the fastest call so far gets no second."""
 AHEAD = 0.99
@@ -74,20 +75,27 @@ class Race:
         return leader
 
     def _beats(self, challenger: Candidate, leader: Candidate) -> bool:
-        """Return whether a challenger is ahead after a duel; one that is far behind at its first call has none."""
+        """Return whether a challenger is ahead after a duel; one that is far behind at its first call gets no second."""
         objects = self.repertoire.build([challenger, leader])
-        names = (challenger.key, leader.key)
-        sessions = {name: self.worker.open(item, self.arena) for name, item in zip(names, objects, strict=True)}
+        sessions = [self.worker.open(item, self.arena) for item in objects]
         try:
-            found = self._turns(sessions, 1, warm=0)  # both are new alike, and calls are long
-            if len(found) < 2 or _pace_s(found[challenger.key]) > BEHIND * _pace_s(found[leader.key]):
-                return False
-            more = self._turns(sessions, DUEL_ROUNDS, warm=0)
-            paces = [_pace_s(found[name] + more[name]) for name in names if name in more]
+            paces = [inf, inf]
+            for turn in range(DUEL_ROUNDS):
+                paces = [min(pace, self._call_s(session)) for pace, session in zip(paces, sessions, strict=True)]
+                if turn == 0 and paces[0] > BEHIND * paces[1]:
+                    return False
         finally:
-            for session in sessions.values():
+            for session in sessions:
                 session.close()
-        return len(paces) == 2 and paces[0] < AHEAD * paces[1]
+        return paces[0] < AHEAD * paces[1]
+
+    def _call_s(self, session: Session) -> float:
+        """Return the seconds of one slice, a single call where those are long; infinity where it failed."""
+        if self.watch:
+            self.watch.wait(SHARE * self.seconds / 10)
+        limit_s = timeout_s(self.arena.spec)
+        timing = session.time(timeout_s=limit_s, samples=1000, sample_s=SAMPLE_S, budget_s=SLICE_S, warm=0)
+        return slice_seconds(timing)[0] if timing else inf
 
     def _rounds(self, call_s: float, leaders: int) -> int:
         """Return how many rounds the first heat has; the second has as many slices, for half the leaders."""
@@ -96,19 +104,15 @@ class Race:
 
     def _heat(self, sessions: Mapping[str, Session], before: Mapping[str, Slices], rounds: int) -> dict[str, Slices]:
         """Time some leaders in turn and return all their slices so far, the fastest leader first."""
-        taken = self._turns(sessions, rounds)
-        every = {key: before[key] + slices if key in before else slices for key, slices in taken.items()}
-        return dict(sorted(every.items(), key=lambda pair: _pace_s(pair[1])))
-
-    def _turns(self, sessions: Mapping[str, Session], rounds: int, warm: int = 1) -> dict[str, Slices]:
-        return interleave(
+        taken = interleave(
             sessions,
             rounds=rounds,
             timeout_s=timeout_s(self.arena.spec),
             watch=self.watch,
             patience_s=SHARE * self.seconds / 2,
-            warm=warm,
         )
+        every = {key: before[key] + slices if key in before else slices for key, slices in taken.items()}
+        return dict(sorted(every.items(), key=lambda pair: _pace_s(pair[1])))
 
 
 def _pace_s(slices: Slices) -> float:
