@@ -41,7 +41,8 @@ DECIDES: tuple[Callable[..., Any] | ModuleType, ...] = (
 """What a false finding can come from; with their constants, the whole way."""
 CONSTANTS = (
     *(measure.ROUNDS, measure.SLICE_S, measure.SAMPLE_S, measure.DISTURBED, measure.LEAST_ROUNDS, measure.LOOKS),
-    *(compare.SERIES_S, compare.PATIENCE_S, stats.AGREED_SHARE, gate.CONFIRMATIONS),
+    *(compare.SERIES_S, compare.SERIES_CALLS, compare.SERIES_MOST_S, compare.PATIENCE_S),
+    *(stats.AGREED_SHARE, gate.CONFIRMATIONS),
 )
 
 

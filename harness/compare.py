@@ -38,8 +38,9 @@ OURS = "ours"
 REFERENCE = "reference"
 
 
-SERIES_S = 20.0
-"""Rounds are taken until one series' worth of them is undisturbed, or this time is spent."""
+SERIES_S, SERIES_CALLS, SERIES_MOST_S = 20.0, 300, 90.0
+"""Rounds are taken until one series' worth of them is undisturbed, or this time is spent: longer where calls are long, for
+few of those are undisturbed as a whole."""
 LEAST_MORE = 5
 """Rounds that are added at least."""
 PATIENCE_S = 10.0
@@ -254,7 +255,9 @@ def take_rounds(sessions: Mapping[str, Session], spec: OperatorSpec, watch: Watc
     """Take a series of rounds, and as many more as were disturbed, by the watch's account."""
     begin = time.monotonic()
     slices = interleave(sessions, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
-    while time.monotonic() - begin < SERIES_S and (missing := _missing(slices)):
+    call_s = median(slices[OURS].seconds) if OURS in slices else 0.0
+    limit_s = min(SERIES_S + SERIES_CALLS * call_s, SERIES_MOST_S)
+    while time.monotonic() - begin < limit_s and (missing := _missing(slices)):
         rounds = max(missing, LEAST_MORE)
         more = interleave(sessions, rounds=rounds, timeout_s=timeout_s(spec), watch=watch, patience_s=PATIENCE_S)
         slices = {name: slices[name] + more[name] for name in slices if name in more}
