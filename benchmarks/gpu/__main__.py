@@ -8,11 +8,14 @@ time is over, and what was not reached is named. `conv-fp16-32=7x7+14x14` takes 
 
 import argparse
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.gpu.sets import Set, all_sets, chosen_set
+from benchmarks.gpu.sets import Restricted, Set, all_sets, chosen_set
 from generators.generator import Expert
 from harness.case import Case
 from harness.compare import rebuild
@@ -20,29 +23,15 @@ from harness.cuda.compare import compare_on_gpu
 from harness.cuda.evaluate import verify_on_gpu
 from harness.cuda.tune import CudaTuner
 from harness.errors import HarnessError
-from harness.kernel import Candidate, Sketch
+from harness.kernel import Candidate
 from harness.operator import OperatorSpec
 from harness.record import Record, Verdict
 from harness.stats import median
 from harness.store import Store
-from harness.target import Target
 from harness.tune import Budget
 from harness.tuned import lines, shipped
+from harness.verify import Verification
 from harness.workbench import Workbench, spec_key
-
-
-class Restricted(Expert):
-    """The expert, offering some of its sketches only."""
-
-    def __init__(self, sketches: tuple[str, ...]) -> None:
-        self._only = sketches
-        if sketches:
-            self.name = f"expert {'+'.join(sketches)}"
-
-    def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
-        """Return the sketches that are allowed."""
-        found = super().sketches(target, spec)
-        return [sketch for sketch in found if not self._only or sketch.name in self._only]
 
 
 class Run:
@@ -69,12 +58,12 @@ class Run:
         """Tune or look up, verify, compare; print a line."""
         case, author = Case(target=self._options.target, spec=spec), Restricted(chosen.sketches)
         begin = time.monotonic()
-        record = self._tuned(case, author)
+        record, fresh = self._tuned(case, author)
         item = rebuild(self._bench, case, author, record)
         if isinstance(item, Verdict):
             raise HarnessError(f"{case.slug}: {item}")
         values = dict(Candidate.from_json(record.candidate).values)
-        checked = verify_on_gpu(self._worker, item, spec, values, 7919)
+        checked = verified(record) if fresh else verify_on_gpu(self._worker, item, spec, values, 7919)
         known = self._bench.baselines(self._target)
         baselines = {name: one for name, one in known.items() if one.offers(case) and one.unavailable(case, self._target) is None}
         empty = Record(
@@ -88,14 +77,35 @@ class Run:
         self.rows.append({"set": chosen.name, "seconds": time.monotonic() - begin, **found.to_json()})
         print(line(found), flush=True)
 
-    def _tuned(self, case: Case, author: Expert) -> Record:
+    def _tuned(self, case: Case, author: Expert) -> tuple[Record, bool]:
+        """Return the winner, and whether it was tuned just now."""
         identity = self._bench.identity(case, author)
         known = self._bench.store.tuned(identity) or shipped(identity)
-        if known is None or self._options.retune:
+        fresh = known is None or self._options.retune
+        if fresh:
             budget = Budget(evaluations=self._options.tune_evals, seconds=self._options.tune_seconds)
             known = CudaTuner(self._bench, case, author, run=self._run, budget=budget).run()
         self.winners.append(known)
-        return known
+        return known, fresh
+
+
+def verified(record: Record) -> Verification:
+    """Return what a winner's tuning found when it verified it."""
+    return Verification(verdict=record.verdict, residual=record.facts["residual"], specs=record.facts["specs_verified"])
+
+
+@contextmanager
+def compiling_ahead(options: argparse.Namespace) -> Iterator[None]:
+    """Compile start points in a process of its own while the GPU measures; only for a GPU that is named."""
+    if not options.ahead or options.target == "cuda":
+        yield
+        return
+    command = [sys.executable, "-m", "benchmarks.gpu.ahead", options.target, options.sets, str(options.store), *["retune"] * options.retune]
+    with subprocess.Popen(command) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def line(found: Record) -> str:
@@ -147,11 +157,12 @@ def main() -> int:
     parser.add_argument("--sets", default=",".join(all_sets()), help=f"of {', '.join(all_sets())}; NAME=WORD+WORD: some cases")
     parser.add_argument("--target", default="cuda", help="h100, h200 or cuda (whatever is here)")
     parser.add_argument("--limit", type=float, default=540, help="seconds, all in all")
-    parser.add_argument("--tune-evals", type=int, default=24)
+    parser.add_argument("--tune-evals", type=int, default=96)
     parser.add_argument("--tune-seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sustained", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--retune", action="store_true")
+    parser.add_argument("--ahead", action=argparse.BooleanOptionalAction, default=True, help="compile while the GPU measures")
     parser.add_argument("--store", type=Path, default=Path(".opwright"))
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the table of kept rows instead of measuring")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
@@ -162,7 +173,7 @@ def main() -> int:
         print("\n".join(line(Record.from_json(row)) for row in rows))
         print("\n".join(summary(rows, [one for one in sets if any(row["set"] == one.name for row in rows)])))
         return 0
-    with Store.open(options.store) as store:
+    with Store.open(options.store) as store, compiling_ahead(options):
         run, missed = Run(Workbench(store, allow_unsafe=False), options), []
         try:
             for chosen in sets:

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from generators.generator import Expert
 from harness import layers
 from harness.dtype import DType
+from harness.kernel import Sketch
 from harness.operator import OperatorSpec
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
+from harness.target import Target
 
 PAPER = ((2048,) * 3, (4096,) * 3, (8192,) * 3, (16384,) * 3, (16384, 1280, 8192), (16384, 8192, 1024), (16384, 7168, 8192), (16384, 8192, 3584))
 """m, n, k of the paper's table for GPUs."""
@@ -21,6 +24,20 @@ class Set:
     goal: str
     specs: tuple[OperatorSpec, ...]
     sketches: tuple[str, ...] = ()
+
+
+class Restricted(Expert):
+    """The expert, offering some of its sketches only."""
+
+    def __init__(self, sketches: tuple[str, ...]) -> None:
+        self._only = sketches
+        if sketches:
+            self.name = f"expert {'+'.join(sketches)}"
+
+    def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
+        """Return the sketches that are allowed."""
+        found = super().sketches(target, spec)
+        return [sketch for sketch in found if not self._only or sketch.name in self._only]
 
 
 def gemms(sizes: Sequence[tuple[int, int, int]], dtype: DType) -> tuple[GemmSpec, ...]:
