@@ -120,8 +120,9 @@ def line(found: Record) -> str:
     errors = facts.get("errors", {})
     error = " errors " + " ".join(f"{name} {one['max_error']:.2e}" for name, one in errors.items() if one) if errors else ""
     best = min((one["ratio"] for one in peers.values()), default=float("nan"))
+    apart = min((one.get("ratio_apart", one["ratio"]) for one in peers.values()), default=float("nan"))
     return (
-        f"{found.case:58} {time_us:9.1f} us {facts.get('throughput_gflops', 0) / 1e3:7.1f} TFLOP/s  best {best:.3f} ({ratios})"
+        f"{found.case:58} {time_us:9.1f} us {facts.get('throughput_gflops', 0) / 1e3:7.1f} TFLOP/s  best {best:.3f} ({ratios}) apart {apart:.3f}"
         f" sustained {min(sustained, default=float('nan')):.3f} a/a {aa:.3f} residual {facts.get('residual', 0):.2f}{error}"
         f" {found.verdict if not found.verdict.ok else ''} {found.candidate['sketch']} {tile}"
     )
@@ -136,16 +137,17 @@ def geomean(values: Sequence[float]) -> float:
 
 def summary(rows: Sequence[dict], sets: Sequence[Set]) -> list[str]:
     """Return a line a set: cases measured, geometric means, the lowest, the goal."""
-    texts = [f"{'set':16} {'cases':>7} {'best peer':>10} {'lowest':>7} {'sustained':>10}  goal; by library"]
+    texts = [f"{'set':16} {'cases':>7} {'best peer':>10} {'lowest':>7} {'apart':>7} {'sustained':>10}  goal; by library"]
     for one in sets:
         own = [row for row in rows if row["set"] == one.name and row["verdict"]["outcome"] == "ok"]
         peers = [{name: p for name, p in row["facts"].get("peers", {}).items() if "ratio" in p} for row in own]
         best = [min(p["ratio"] for p in entry.values()) for entry in peers if entry]
+        apart = [min(p.get("ratio_apart", p["ratio"]) for p in entry.values()) for entry in peers if entry]
         long = [min(p["sustained_ratio"] for p in e.values() if "sustained_ratio" in p) for e in peers if any("sustained_ratio" in p for p in e.values())]
         names = sorted({name for entry in peers for name in entry})
         each = " ".join(f"{name} {geomean([e[name]['ratio'] for e in peers if name in e]):.3f}" for name in names)
         texts.append(
-            f"{one.name:16} {len(own):3}/{len(one.specs):3} {geomean(best):10.3f} {min(best, default=float('nan')):7.3f}"
+            f"{one.name:16} {len(own):3}/{len(one.specs):3} {geomean(best):10.3f} {min(best, default=float('nan')):7.3f} {geomean(apart):7.3f}"
             f" {geomean(long):10.3f}  {one.goal}; {each}"
         )
     return texts

@@ -118,6 +118,13 @@ void NAME(const u16 *__restrict__ a, const u16 *__restrict__ b, u16 *c, int m, i
 """
 
 SKINNY = r"""
+#if __CUDA_ARCH__ >= 900
+DEV void follow() { asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory"); }
+#else
+DEV void follow() {}
+#endif
+/* loads through it cannot be moved to before the wait: the compiler takes them for invariant */
+DEV const u16 *after(const u16 *p) { asm volatile("" : "+l"(p)); return p; }
 DEV uint4 part(const u16 *p, int count, bool whole) { /* 8 elements along k, of which count exist */
   if (count >= 8 && whole) { uint4 v; asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p)); return v; }
   u32 h[8];
@@ -138,6 +145,8 @@ void NAME(const u16 *__restrict__ a, const u16 *__restrict__ b, u16 *c, int m, i
   for (int r = 0; r < R; r++)
 #pragma unroll
     for (int t = 0; t < T; t++) d[r][t][0] = d[r][t][1] = d[r][t][2] = d[r][t][3] = 0.f;
+  follow();
+  a = after(a); b = after(b);
   const u16 *from_b = b + (size_t)(n0 + g) * ldb + q, *from_a = a + (size_t)(m0 + g) * lda + q;
   for (int k0 = warp * 32 * U; k0 < k; k0 += WARPS * 32 * U) {
     uint4 w[R][2][U], x[T][U];

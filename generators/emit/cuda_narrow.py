@@ -19,11 +19,20 @@ DEV void multiply(float (&d)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1)
     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 DEV u32 pack(float low, float high) { u32 y; asm("cvt.rn.KINDx2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low)); return y; }
+#if __CUDA_ARCH__ >= 900
+DEV void follow() { asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory"); }
+#else
+DEV void follow() {}
+#endif
+/* loads through it cannot be moved to before the wait: the compiler takes them for invariant */
+DEV const u16 *after(const u16 *p) { asm volatile("" : "+l"(p)); return p; }
 constexpr int STEPS = (C + 31) / 32;
 /* a warp: UNROLL groups of 16 pixels, up to eight filters */
 extern "C" __global__ __launch_bounds__(32 * WARPS)
 void NAME(const u16 *__restrict__ x, const u16 *__restrict__ w, u16 *__restrict__ y, int pixels, int f) {
   const int lane = threadIdx.x & 31, row = lane >> 2, part = (lane & 3) * 8, first = (blockIdx.x * WARPS + (threadIdx.x >> 5)) * (16 * UNROLL);
+  follow();
+  x = after(x); w = after(w);
   const uint4 nothing = make_uint4(0, 0, 0, 0);
   uint4 v[UNROLL][STEPS][2], b[STEPS];
 #pragma unroll

@@ -50,6 +50,7 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
+  follow();
   float d[CHAINS][BN / 2];
 #pragma unroll
   for (int i = 0; i < CHAINS * BN / 2; i++) d[i / (BN / 2)][i % (BN / 2)] = 0.f;

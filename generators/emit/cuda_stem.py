@@ -19,6 +19,8 @@ constexpr int LEAD = PADDING * C & 1, CH = (S * C + LEAD + 7) / 8, CHUNKS = R * 
 constexpr int ACROSS = STRIDE * C, ODD = ACROSS & 1, PITCH = ((BQ - 1) * ACROSS + CH * 8 + 1) / 2 + ODD, PH = (BP - 1) * STRIDE + R, PATCH = PITCH * PH;
 constexpr int GROUPS = 2, MT = BP * BQ / 64 / GROUPS;
 DEV void copy_word(u32 to, const u16 *from, bool there) { asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(to), "l"(from), "r"(there ? 4 : 0) : "memory"); }
+/* loads through it cannot be moved to before the wait: the compiler takes them for invariant */
+DEV const u16 *after(const u16 *p) { asm volatile("" : "+l"(p)); return p; }
 DEV u32 read_word(u32 at) { u32 x; asm volatile("ld.shared.b32 %0, [%1];" : "=r"(x) : "r"(at)); return x; }
 /* a block: BP x BQ pixels of an image at a time, 64 filters; persistent over the tiles of all images */
 extern "C" __global__ __launch_bounds__(128 * GROUPS, 2)
@@ -38,6 +40,8 @@ void NAME(const u16 *__restrict__ x, const u16 *__restrict__ w, u16 *__restrict_
       copy_word(patches + (buffer * PATCH + i) * 4, there ? from + row * width + column : x, there);
     }
   };
+  follow();
+  w = after(w);
   if ((int)blockIdx.x < tiles) fetch(blockIdx.x, 0);
   asm volatile("cp.async.commit_group;" ::: "memory");
 #pragma unroll 8

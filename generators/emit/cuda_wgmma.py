@@ -67,6 +67,7 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   if (CLUSTER > 1) cluster_barrier(); else __syncthreads();
+  follow();
   const int clusters = gridDim.x / CLUSTER, first = blockIdx.x / CLUSTER, tiles = tiles_m * tiles_n;
   if (group_of_warps == 0) {
     if (CONSUMERS > 1) asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(CONSUMERS == 2 ? 40 : 32));

@@ -7,7 +7,7 @@ case needs them: those of the tuned spec ahead and many at once, those that only
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.cuda.compiler import Compiled, CudaCompiler
@@ -36,6 +36,15 @@ class CudaObject:
     peer: str = ""
     """The module (in harness/baselines) whose `DevicePeer` runs in the device process."""
 
+    @property
+    def early(self) -> bool:
+        """Return whether a launch may begin while the one before it ends."""
+        return self.plan is not None and any(launch.early != "0" for launch in self.plan.launches)
+
+    def apart(self) -> "CudaObject":
+        """Return the same with every launch waiting until the one before it is over."""
+        return replace(self, plan=replace(self.plan, launches=tuple(replace(one, early="0") for one in self.plan.launches)))
+
     def resolve(self, spec: OperatorSpec) -> Resolved | Verdict:
         """Return the plan in numbers for a spec, or why there is none."""
         try:
@@ -50,6 +59,9 @@ class CudaObject:
         kernels = self.printed(spec)
         if isinstance(kernels, Verdict):
             return kernels
+        hasty = {launch.kernel for launch in self.plan.launches if launch.early != "0"} & set(roles)
+        if careless := sorted(role for role in hasty if "griddepcontrol.wait" not in kernels[role].text):
+            return Verdict(outcome=Outcome.SCREENED, reason=f"{careless[0]} is launched early and never waits (griddepcontrol.wait)")
         texts = [(kernels[role].name, kernels[role].text) for role in roles]
         done = dict(zip(roles, self.compile(texts), strict=True))
         for role, found in done.items():

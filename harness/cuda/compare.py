@@ -3,6 +3,9 @@ Compare on a GPU: ours, the libraries and ours again take turns over buffers tha
 
 Burst lets the device idle between samples, so that the power limit does not bind; sustained keeps it busy before and
 while it is sampled. Clock and power are kept with every slice. Ratios are medians of per-round ratios.
+
+Calls follow each other. Where ours may begin while the call before it ends, it also takes part as ``ours apart``, each
+launch after the end of the one before, as the libraries launch theirs: the difference is in the record.
 """
 
 import time
@@ -25,7 +28,7 @@ from harness.stats import median, paired_ratio
 from harness.target import Target
 from harness.verify import timeout_s
 
-OURS, CONTROL = "ours", "ours again"
+OURS, CONTROL, APART = "ours", "ours again", "ours apart"
 ROUNDS, SLICE_S, SAMPLES = 9, 0.03, 4
 WARM_S, SUSTAINED_S = 0.5, 0.12
 SUSTAINED_FLOPS = 5e10
@@ -50,7 +53,8 @@ def compare_on_gpu(
     verdicts = agreement(worker, item, items, spec)
     problem = DeviceProblem(spec=spec, seed=FRESH_SEED)
     right = {name: one for name, one in items.items() if verdicts[name] == "OK"}
-    sessions = {name: worker.open(one, problem) for name, one in {OURS: item, **right, CONTROL: item}.items()}
+    own = {CONTROL: item, **({APART: item.apart()} if item.early else {})}
+    sessions = {name: worker.open(one, problem) for name, one in {OURS: item, **right, **own}.items()}
     bursts, sensors = take(sessions, spec, rounds, burst=True)
     failed = next((session.verdict for session in sessions.values() if not session.verdict.ok), None)
     if failed is not None:
@@ -66,13 +70,14 @@ def compare_on_gpu(
         "every_round_s": {name: list(seconds) for name, seconds in bursts.items()},
         "rounds_s": {CONTROL: list(bursts[CONTROL])},
         "a_a": ratio(bursts[CONTROL], bursts[OURS]),
+        "apart": ratio(bursts[OURS], bursts[APART]) if APART in bursts else {},
         "sensors": sensors,
         "sustained": {name: {"seconds": list(long[name]), "sensors": hot[name]} for name in long},
         "clock_hz": sensors[OURS].get("clock_mhz", 0.0) * 1e6,
         "peers": {name: peer(spec, name, verdicts, sessions, bursts, long) for name in items},
     }
     if spec.operator == "gemm" and spec.dtype is DType.F32:
-        facts["errors"] = {name: sampled_error(session, spec) for name, session in sessions.items() if name != CONTROL}
+        facts["errors"] = {name: sampled_error(session, spec) for name, session in sessions.items() if name not in own}
     peak = float(target.peak_gflops[spec.dtype.value].value) if spec.dtype.value in target.peak_gflops else inf
     if peak < inf:
         facts |= {"peak_gflops": peak, "peak_fraction": facts["throughput_gflops"] / peak}
@@ -132,6 +137,8 @@ def peer(spec: OperatorSpec, name: str, verdicts: Mapping[str, str], sessions: M
         facts |= dict(word.split("=", 1) for word in sessions[name].describe.split() if "=" in word)
         facts |= {"throughput_gflops": spec.flops / median(bursts[name]) / 1e9, "samples_s": list(bursts[name])}
         facts |= ratio(bursts[name], bursts[OURS])
+        if APART in bursts:
+            facts["ratio_apart"] = ratio(bursts[name], bursts[APART])["ratio"]
     if name in long:
         facts["sustained_ratio"] = median([a / b for a, b in zip(long[name], long[OURS], strict=True)])
     return facts

@@ -59,7 +59,7 @@ class Planned:
         for launch, args in zip(self._plan["launches"], self._args[where], strict=True):
             module = self._modules[launch["kernel"]]
             try:
-                module.launch(launch["grid"], launch["block"], launch["shared_bytes"], self._device.stream, args)
+                module.launch(launch["grid"], launch["block"], launch["shared_bytes"], self._device.stream, args, launch["early"])
             except CudaError as error:
                 shape = f"grid {launch['grid']}, block {launch['block']}, {launch['shared_bytes']} bytes shared"
                 raise CudaError(f"{module.kernel} ({shape}): {error.call}", error.status) from None

@@ -28,6 +28,8 @@ MAP_TYPES = {"int8": 0, "fp8": 0, "int32": 3, "fp16": 6, "fp32": 7, "bf16": 9, "
 SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
 L2_256B, NO_INTERLEAVE, ZERO_FILL = 3, 0, 0
 DYNAMIC_SHARED, NON_PORTABLE_CLUSTER = 8, 14
+EARLY = 6
+"""CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION."""
 
 
 class CudaError(Exception):
@@ -164,6 +166,19 @@ def encode_map(entry: dict, pointer: int) -> "ctypes.Array[ctypes.c_ubyte]":
     return (ctypes.c_ubyte * 128).from_buffer_copy(ctypes.string_at(aligned, 128))
 
 
+class _Attribute(ctypes.Structure):
+    _fields_ = (("id", I32), ("pad", I32), ("value", I32), ("rest", ctypes.c_ubyte * 60))
+
+
+class _Launch(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_uint) for name in ("grid_x", "grid_y", "grid_z", "block_x", "block_y", "block_z", "shared_bytes")),
+        ("stream", PTR),
+        ("attributes", ctypes.POINTER(_Attribute)),
+        ("count", ctypes.c_uint),
+    )
+
+
 class Module:
     """A loaded cubin and its one kernel."""
 
@@ -181,10 +196,14 @@ class Module:
         if cluster > 8:
             check("cuFuncSetAttribute", self._function, NON_PORTABLE_CLUSTER, I32(1))
 
-    def launch(self, grid: Sequence[int], block: int, shared_bytes: int, stream: PTR, args: Sequence[object]) -> None:
-        """Launch; ``args`` are ctypes values in the kernel's order. Clusters are part of the compiled kernel."""
+    def launch(
+        self, grid: Sequence[int], block: int, shared_bytes: int, stream: PTR, args: Sequence[object], early: bool = False
+    ) -> None:
+        """Launch, ``early``: while the kernel before ends; ``args`` are ctypes values. Clusters are part of the kernel."""
         pointers = (PTR * len(args))(*(ctypes.addressof(arg) for arg in args))
-        check("cuLaunchKernel", self._function, *grid, block, 1, 1, shared_bytes, stream, pointers, None)
+        attribute = _Attribute(id=EARLY, value=1)
+        launch = _Launch(*grid, block, 1, 1, shared_bytes, stream, ctypes.pointer(attribute), int(early))
+        check("cuLaunchKernelEx", ctypes.byref(launch), self._function, pointers, None)
 
 
 def stream() -> PTR:

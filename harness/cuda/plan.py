@@ -71,6 +71,8 @@ class Launch:
     args: tuple[str, ...]
     cluster: str = "1"
     shared_bytes: str = "0"
+    early: str = "0"
+    """1: it may begin while the launch before it ends (programmatic dependent launch); its kernel waits for that itself."""
     when: str = "1"
 
 
@@ -151,6 +153,7 @@ class ResolvedLaunch:
     block: int
     cluster: int
     shared_bytes: int
+    early: bool
     args: tuple[tuple[str, Any], ...]
 
 
@@ -244,6 +247,7 @@ def _resolve_launch(launch: Launch, known: Names) -> ResolvedLaunch:
         block=block,
         cluster=cluster,
         shared_bytes=int(evaluate(launch.shared_bytes, known)),
+        early=bool(evaluate(launch.early, known)),
         args=tuple(args),
     )
 
