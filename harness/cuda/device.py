@@ -238,6 +238,17 @@ class Device:
         kept.close()
         return {"differ": count, "first": where, "harm": problem.harm() or first.harm()}
 
+    def chain(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Make calls that each take the output of the one before as their first operand; return the last output's checksum."""
+        problem, runner = self._session(request)
+        sets, (first, *_, last) = problem.rotation(), (operand["name"] for operand in problem.operands)
+        for made in problem.sets:
+            self.fill_bytes(made[last].pointer, made[last].bytes, 0xFF)
+        for i in range(request["calls"]):
+            before = {first: problem.sets[(i - 1) % sets][last].pointer} if i else {}
+            runner.launch(problem.pointers(i % sets) | before)
+        return {"sum": self.checksum(problem.sets[(request["calls"] - 1) % sets][last])}
+
     def fetch(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Write an operand of set 0 to a file."""
         problem, _ = self._session(request)

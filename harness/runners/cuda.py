@@ -229,6 +229,10 @@ class CudaSession:
             self.verdict = Verdict(outcome=Outcome.BOUNDS if reply["harm"] else Outcome.WRONG, reason=reason)
         return self.verdict
 
+    def chained(self, calls: int, timeout_s: float) -> int:
+        """Return the checksum of what calls give that each read what the one before wrote; -1 where a call failed."""
+        return self._ask("chain", timeout_s, calls=calls)["sum"] if self.verdict.ok and self._reopen() else -1
+
     def fetch(self, name: str, path: Path, timeout_s: float = GRACE_S) -> None:
         """Write an operand as the device has it to a file."""
         self._ask("fetch", timeout_s, name=name, path=str(path))
