@@ -76,6 +76,14 @@ class Run:
         self._bench.store.add(found)
         self.rows.append({"set": chosen.name, "seconds": time.monotonic() - begin, **found.to_json()})
         print(line(found), flush=True)
+        self.write()
+
+    def write(self) -> None:
+        """Write what was measured so far, so that a run that is killed leaves it."""
+        folder = self._options.out
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+        (folder / "tuned.jsonl").write_text("".join(text + "\n" for text in lines(self.winners)))
 
     def _tuned(self, case: Case, author: Expert) -> tuple[Record, bool]:
         """Return the winner, and whether it was tuned just now."""
@@ -189,9 +197,6 @@ def main() -> int:
                         print(f"{spec.slug}: {failure}", flush=True)
         finally:
             run.close()
-            options.out.mkdir(parents=True, exist_ok=True)
-            (options.out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in run.rows))
-            (options.out / "tuned.jsonl").write_text("".join(text + "\n" for text in lines(run.winners)))
         print("\n".join(summary(run.rows, sets)))
         if missed:
             print(f"not reached in {options.limit:.0f} s: {len(missed)} cases, {missed[0]} to {missed[-1]}")
