@@ -145,6 +145,11 @@ void NAME(const u16 *__restrict__ a, const u16 *__restrict__ b, u16 *c, int m, i
   for (int r = 0; r < R; r++)
 #pragma unroll
     for (int t = 0; t < T; t++) d[r][t][0] = d[r][t][1] = d[r][t][2] = d[r][t][3] = 0.f;
+#pragma unroll
+  for (int i = 0; i < 2 * R * U; i++) { /* into L2, where all agree on what memory holds: before the kernel before has ended */
+    const int row = n0 + i % (2 * R) * 8 + g, at = (warp * U + i / (2 * R)) * 32 + q;
+    if (row < n && at < k) asm volatile("prefetch.global.L2 [%0];" :: "l"(b + (size_t)row * ldb + at));
+  }
   follow();
   a = after(a); b = after(b);
   const u16 *from_b = b + (size_t)(n0 + g) * ldb + q, *from_a = a + (size_t)(m0 + g) * lda + q;
