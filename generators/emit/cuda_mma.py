@@ -146,7 +146,7 @@ void NAME(const u16 *__restrict__ a, const u16 *__restrict__ b, u16 *c, int m, i
 #pragma unroll
     for (int t = 0; t < T; t++) d[r][t][0] = d[r][t][1] = d[r][t][2] = d[r][t][3] = 0.f;
 #pragma unroll
-  for (int i = 0; i < 2 * R * U; i++) { /* into L2, where all agree on what memory holds: before the kernel before has ended */
+  for (int i = 0; i < AHEAD * 2 * R * U; i++) { /* into L2, where all agree on what memory holds: before the kernel before has ended */
     const int row = n0 + i % (2 * R) * 8 + g, at = (warp * U + i / (2 * R)) * 32 + q;
     if (row < n && at < k) asm volatile("prefetch.global.L2 [%0];" :: "l"(b + (size_t)row * ldb + at));
   }
@@ -213,7 +213,7 @@ def mma(p: dict) -> dict:
 
 def skinny(p: dict) -> dict:
     """Print the kernel for few rows."""
-    values = {"warps": p["warps"], "r": p["columns16"], "t": p["rows8"], "u": p["unroll"], "blocks": p["blocks"]}
+    values = {"warps": p["warps"], "r": p["columns16"], "t": p["rows8"], "u": p["unroll"], "blocks": p["blocks"], "ahead": p["ahead"]}
     name = f"skinny_{p['dtype']}_" + "_".join(f"{key}{value}" for key, value in values.items())
     return finished(p, name, "skinny", values, SKINNY)
 

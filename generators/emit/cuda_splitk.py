@@ -14,10 +14,6 @@ EMITTER = {"isa": "cuda", "sketches": ("gemm_cuda_splitk", "conv2d_cuda_splitk")
 
 FETCH = r"""
 #define START
-#undef AHEAD
-#define AHEAD \
-  if (A_ALONG_K) tile_ahead(&map_b, step * ROW, column0); else for (int i = 0; i < GROUPS; i++) tile_ahead(&map_b, column0 + i * 64, step * ROW); \
-  if (B_ALONG_K) tile_ahead(&map_a, step * ROW, row0); else for (int i = 0; i < (BN + 63) / 64; i++) tile_ahead(&map_a, row0 + i * 64, step * ROW);
 #define FETCH \
   if (A_ALONG_K) copy_tile(at, &map_b, bar, step * ROW, column0); \
   else for (int i = 0; i < GROUPS; i++) copy_tile(at + i * 8192, &map_b, bar, column0 + i * 64, step * ROW); \
@@ -27,8 +23,6 @@ FETCH = r"""
 
 FETCH_PIXELS = r"""
 #define START block = begin % channel_blocks; tap_x = begin / channel_blocks % across; tap_y = begin / channel_blocks / across;
-#undef AHEAD
-#define AHEAD filters_ahead(&map_b, block * ROW, tap_y * across + tap_x, column0); pixels_ahead(&map_a, block * ROW, px, py, image, tap_x * dilation, tap_y * dilation);
 #define FETCH \
   copy_filters(at, &map_b, bar, block * ROW, tap_y * across + tap_x, column0); \
   copy_pixels(at + SA, &map_a, bar, block * ROW, px, py, image, tap_x * dilation, tap_y * dilation);
@@ -50,11 +44,6 @@ void NAME(const __grid_constant__ TensorMap map_b, const __grid_constant__ Tenso
   const int w = threadIdx.x >> 7, tid = threadIdx.x & 127;
   const int column0 = blockIdx.x / CM * BM, row0 = blockIdx.y * BN;
   const int begin = (int)((long long)steps * rank / CM), end = (int)((long long)steps * (rank + 1) / CM);
-  if (threadIdx.x == 32) { /* what the first stages hold */
-    const int m = row0;
-    PLACE START
-    for (int step = begin; step < min(end, begin + STAGES); step++) { AHEAD ADVANCE }
-  }
   if (threadIdx.x == 0) {
     for (int i = 0; i < STAGES; i++) { barrier_init(full + 8 * i, 1); barrier_init(empty + 8 * i, GROUPS); }
     barrier_init(landed, 1);

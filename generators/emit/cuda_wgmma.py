@@ -38,15 +38,6 @@ DEV void load_operand(u32 to, const TensorMap *map, u32 bar, int k, int row, int
   }
 }
 
-template <int ROWS, int SHARE, bool ALONG_K>
-DEV void operand_ahead(const TensorMap *map, int k, int row, int part) {
-  if (ALONG_K) tile_ahead(map, k, row + part * (ROWS / SHARE));
-  else {
-    constexpr int CHUNKS = (ROWS + ROW - 1) / ROW / SHARE;
-    for (int i = 0; i < CHUNKS; i++) tile_ahead(map, row + (part * CHUNKS + i) * ROW, k);
-  }
-}
-
 /* blocks of `group` tiles along one side, walked along the other: operands of neighbours stay in L2 */
 DEV void tile_of(int t, int tiles_m, int tiles_n, int group, int along_n, int &m, int &n) {
   const int across = along_n ? tiles_n : tiles_m, depth = along_n ? tiles_m : tiles_n;
@@ -70,13 +61,6 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
   u32 rank = 0;
   if (CLUSTER > 1) asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   const int part_m = rank % CM, part_n = rank / CM;
-  const int clusters = gridDim.x / CLUSTER, first = blockIdx.x / CLUSTER, tiles = tiles_m * tiles_n;
-  if (threadIdx.x == 32 && PARTS == 1 && first < tiles) { /* what the first stages hold */
-    int m, n; tile_of(first, tiles_m, tiles_n, group, along_n, m, n);
-    m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
-    PLACE
-    for (int step = 0; step < min(steps, STAGES); step++) { AHEAD ADVANCE }
-  }
   if (threadIdx.x == 0) {
     prefetch_map(&map_a); prefetch_map(&map_b); prefetch_map(&map_c);
     for (int i = 0; i < STAGES; i++) { barrier_init(full + 8 * i, 1); barrier_init(empty + 8 * i, (PINGPONG ? 1 : CONSUMERS) * CLUSTER); }
@@ -84,6 +68,7 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
   }
   if (CLUSTER > 1) cluster_barrier(); else __syncthreads();
   follow();
+  const int clusters = gridDim.x / CLUSTER, first = blockIdx.x / CLUSTER, tiles = tiles_m * tiles_n;
   if (group_of_warps == 0) {
     if (CONSUMERS > 1) asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(CONSUMERS == 2 ? 40 : 32));
     if (tid == 0) {

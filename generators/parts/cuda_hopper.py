@@ -14,8 +14,6 @@ DEV void await(u32 bar, u32 parity) { asm volatile("{ .reg .pred done;\nAGAIN: m
 DEV void copy_tile(u32 to, const TensorMap *map, u32 bar, int x, int y) { asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" :: "r"(to), "l"(map), "r"(bar), "r"(x), "r"(y) : "memory"); }
 DEV void copy_tile_to(u32 to, const TensorMap *map, u32 bar, int x, int y, u16 ranks) { asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" :: "r"(to), "l"(map), "r"(bar), "r"(x), "r"(y), "h"(ranks) : "memory"); }
 DEV void copy_out(const TensorMap *map, u32 from, int x, int y) { asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];\n cp.async.bulk.commit_group;" :: "l"(map), "r"(from), "r"(x), "r"(y) : "memory"); }
-/* into L2, where all agree on what memory holds: it may come before the kernel before has ended */
-DEV void tile_ahead(const TensorMap *map, int x, int y) { asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {%1, %2}];" :: "l"(map), "r"(x), "r"(y) : "memory"); }
 DEV void prefetch_map(const TensorMap *map) { asm volatile("prefetch.tensormap [%0];" :: "l"(map) : "memory"); }
 DEV u64 descriptor(u32 address, u32 leading) { return (u64)((address & 0x3FFFF) >> 4) | ((u64)(leading >> 4) << 16) | ((u64)(1024 >> 4) << 32) | (1ull << 62); }
 DEV float widen_f16(u16 x) { float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x)); return y; }
@@ -64,7 +62,6 @@ LOAD = r"""
 #define EXTRA
 #define PLACE
 #define ADVANCE
-#define AHEAD operand_ahead<BM, CN, A_ALONG_K>(&map_a, step * ROW, m, part_n); operand_ahead<BN, CM, B_ALONG_K>(&map_b, step * ROW, n, part_m);
 #define LOAD(at, of_a, of_b) \
   load_operand<BM, CN, A_ALONG_K>(at, of_a, bar, step * ROW, m, part_n, ranks_a); \
   load_operand<BN, CM, B_ALONG_K>(at + SA, of_b, bar, step * ROW, n, part_m, ranks_b);
@@ -75,11 +72,8 @@ LOAD_PIXELS = r"""
 DEV void copy_pixels(u32 to, const TensorMap *map, u32 bar, int c, int w, int h, int n, u16 along_w, u16 along_h) { asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2], {%7, %8};" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(w), "r"(h), "r"(n), "h"(along_w), "h"(along_h) : "memory"); }
 DEV void copy_filters(u32 to, const TensorMap *map, u32 bar, int c, int tap, int f) { asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(tap), "r"(f) : "memory"); }
 DEV void copy_filters_to(u32 to, const TensorMap *map, u32 bar, int c, int tap, int f, u16 ranks) { asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" :: "r"(to), "l"(map), "r"(bar), "r"(c), "r"(tap), "r"(f), "h"(ranks) : "memory"); }
-DEV void pixels_ahead(const TensorMap *map, int c, int w, int h, int n, u16 along_w, u16 along_h) { asm volatile("cp.async.bulk.prefetch.tensor.4d.L2.global.im2col [%0, {%1, %2, %3, %4}], {%5, %6};" :: "l"(map), "r"(c), "r"(w), "r"(h), "r"(n), "h"(along_w), "h"(along_h) : "memory"); }
-DEV void filters_ahead(const TensorMap *map, int c, int tap, int f) { asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global.tile [%0, {%1, %2, %3}];" :: "l"(map), "r"(c), "r"(tap), "r"(f) : "memory"); }
 #define EXTRA , int oh, int ow, int stride, int padding, int dilation, int across, int channel_blocks
 #define PLACE const int px = m % ow * stride - padding, py = m / ow % oh * stride - padding, image = m / ow / oh; int block = 0, tap_x = 0, tap_y = 0;
-#define AHEAD pixels_ahead(&map_a, block * ROW, px, py, image, tap_x * dilation, tap_y * dilation); filters_ahead(&map_b, block * ROW, tap_y * across + tap_x, n + part_m * (BN / CM));
 #define LOAD(at, of_a, of_b) { \
   const int tap = tap_y * across + tap_x; \
   copy_pixels(at, of_a, bar, block * ROW, px, py, image, tap_x * dilation, tap_y * dilation); \

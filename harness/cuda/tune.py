@@ -22,7 +22,7 @@ from harness.verify import Verification
 
 ROUNDS = 7
 SLICE_S = 0.02
-STARTS_SHARE = 0.5
+STARTS_SHARE = 0.75
 """Share of the seconds that the start points may take."""
 
 
