@@ -147,14 +147,16 @@ static void pack_panel(const input *from, int64_t step, int64_t along, int64_t v
             pack_lines(from + p, step, width, zero, to);
     for (; p < k; p += GROUP, to += width * GROUP) {
         const input *at = from + p * along;
-        if (valid < width || k - p < GROUP)
+        if (k - p < GROUP || (step != 1 && along != 1)) {
             pack_group(at, step, along, valid, width, least(GROUP, k - p), zero, to);
-        else if (step == 1)
-            pack_across(at, along, width, zero, to);
-        else if (along == 1)
-            pack_along(at, step, width, zero, to);
+            continue;
+        }
+        if (step == 1)
+            pack_across(at, along, valid, zero, to);
         else
-            pack_group(at, step, along, width, width, GROUP, zero, to);
+            pack_along(at, step, valid, zero, to);
+        for (int64_t i = valid * GROUP; i < width * GROUP; i++)
+            to[i] = zero;
     }
 }
 
@@ -172,13 +174,16 @@ static void pack(const input *from, int64_t step, int64_t along, int64_t extent,
 }
 
 /* 128 times the sums of B's columns, what the 128 added to A brings too much. */
-static void excess(const struct plan *p, const input *b, int64_t cols, sum *to)
+static void excess(const struct plan *p, const input *restrict b, int64_t cols, sum *restrict to)
 {
     for (int64_t j = 0; j < cols; j++)
         to[j] = 0;
-    for (int64_t l = 0; l < p->k; l++)
+    for (int64_t l = 0; l < p->k && p->b_across == 1; l++)
         for (int64_t j = 0; j < cols; j++)
-            to[j] += 128 * (sum)b[j * p->b_across + l * p->b_along];
+            to[j] += 128 * (sum)b[l * p->b_along + j];
+    for (int64_t j = 0; j < cols && p->b_across != 1; j++)
+        for (int64_t l = 0; l < p->k; l++)
+            to[j] += 128 * (sum)b[j * p->b_across + l];
 }
 
 /* Every micro-tile of a block; c is null where the sums have a block of their own. */

@@ -111,7 +111,8 @@ static inline output finish(sum total, double alpha, double beta, const output *
 }
 
 /* C of one block from its sums, less what they have too much in each column. */
-static void put(const struct plan *p, const sum *from, const sum *less, output *to, int64_t rows, int64_t cols)
+static void put(const struct plan *p, const sum *restrict from, const sum *restrict less, output *restrict to, int64_t rows,
+                int64_t cols)
 {
     double alpha = p->alpha, beta = p->beta;
     for (int64_t i = 0; i < rows; i++, from += p->nc, to += p->ldc)
