@@ -17,7 +17,7 @@ SIZES = {"fp32": 4, "fp64": 8}
 
 
 class Whole:
-    """whole(a rdi, b rsi, c rdx): C = A B + beta C."""
+    """whole(a rdi, b rsi, c rdx): C = A B + beta C; returns 0."""
 
     def __init__(self, given: dict) -> None:
         self.size = SIZES[given["dtype"]]
@@ -70,11 +70,17 @@ class Whole:
             code += [machine.fma(base + i * width + j, a, self.first_b + j) for j in range(width)]
         return code
 
+    def begun(self, code: list[str]) -> list[str]:
+        """A k-step with nothing to add to: its products are the sums, which need not be cleared before."""
+        p = self.machine.p
+        return [line.replace(f"vfmadd231{p}", f"vmul{p}") for line in code]
+
     def tile(self, panel: int, rows: int, tag: str) -> None:
         """All k-steps of one tile, then its C."""
         text, machine, count = self.text, self.machine, rows * self.panels[panel]
-        text(*(machine.zero(index) for index in range(count * self.split)))
         turns = self.k // self.unroll
+        if turns > 1:
+            text(*(machine.zero(index) for index in range(count * self.split)))
         along = self.size if not self.trans_a else self.lda
         moved = 0
         if turns > 1:
@@ -84,7 +90,9 @@ class Whole:
             text(*body, f"add rdi, {self.unroll * along}", f"add rsi, {self.unroll * self.ldb}", "dec eax")
             text(f"jnz {text.local(f'k{tag}')}")
             moved = turns * self.unroll
-        text(*(line for step in range(self.k - moved) for line in self.step(panel, rows, step, step)))
+        steps = [self.step(panel, rows, step, step) for step in range(self.k - moved)]
+        fresh = 0 if moved else self.split
+        text(*(line for step, code in enumerate(steps) for line in (self.begun(code) if step < fresh else code)))
         for other in range(1, self.split):
             text(*(machine.add(index, other * count + index) for index in range(count)))
         if moved:
@@ -124,14 +132,14 @@ class Whole:
             if not last_panel:
                 text(f"sub rdi, {self.m * down}", f"sub rdx, {self.m * self.ldc - machine.bytes * width}")
                 text(f"add rsi, {machine.bytes * width}")
-        text("vzeroupper", "ret")
+        text(*(["vzeroupper"] if machine.letter != "x" else []), "xor eax, eax", "ret")  # 128 bits leave nothing above them
         return text.finish(machine)
 
 
 def kernel_set(parameters: dict) -> list[dict]:
     """Print the one kernel of a parameter set."""
     whole = Whole(parameters)
-    signature = "void whole(const void *a, const void *b, void *c)"
+    signature = "int whole(const void *a, const void *b, void *c)"
     return [kernel("whole", whole.text.name, signature, whole.machine.isa, whole.emit())]
 
 
