@@ -67,9 +67,12 @@ static void pack_b(const struct plan *p, const input *from, int64_t cols, int64_
                 tile_of_b(from + t * p->b_across + l * p->b_along, p->b_across, p->b_along, cols - t, deep - l, to);
 }
 
-/* Every block of tiles of one MC x NC x KC product; c is null where the sums have a block of their own. */
+/*
+ * Every block of tiles of one MC x NC x KC product. Where the sums have a block of their own, the last product of a block of
+ * tiles goes to C at once, while its sums are in L1.
+ */
 static void multiply(const struct plan *p, micro_tile *kernel, int64_t rows, int64_t cols, int64_t deep, const input *a,
-                     const input *b, sum *sums, output *c, int first, int hold_b)
+                     const input *b, sum *sums, output *c, int first, int last, int hold_b)
 {
     int64_t steps = (deep + DEPTH - 1) / DEPTH, wide = steps * DEPTH;
     int64_t outer = hold_b ? cols : rows, inner = hold_b ? rows : cols;
@@ -77,7 +80,9 @@ static void multiply(const struct plan *p, micro_tile *kernel, int64_t rows, int
     for (int64_t o = 0; o < outer; o += outer_step)
         for (int64_t q = 0; q < inner; q += inner_step) {
             int64_t i = hold_b ? q : o, j = hold_b ? o : q;
-            tile_at(p, kernel, steps, a + i * wide, b + j * wide, sums, c, i, j, rows, cols, first);
+            tile_at(p, kernel, steps, a + i * wide, b + j * wide, sums, p->in_place ? c : 0, i, j, rows, cols, first);
+            if (last && !p->in_place)
+                put(p, sums + i * p->nc + j, 0, c + i * p->ldc + j, least(p->mr, rows - i), least(p->nr, cols - j));
         }
 }
 
@@ -99,11 +104,9 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
             do {
                 int64_t deep = least(p.kc, p.k - pc);
                 pack_a(&p, from_a + ic * p.a_down + pc * p.a_along, rows, deep, a);
-                multiply(&p, kernel, rows, cols, deep, a, b + pc * p.nc, sums, p.in_place ? c : 0, pc == 0,
+                multiply(&p, kernel, rows, cols, deep, a, b + pc * p.nc, sums, c, pc == 0, pc + p.kc >= p.k,
                          tunables->value[OPW_HOLD_B] != 0);
             } while ((pc += p.kc) < p.k);
-            if (!p.in_place)
-                put(&p, sums, 0, c, rows, cols);
         }
     }
     ((tiles *)tunables->kernel[OPW_KERNEL_TILES_OFF])();
