@@ -12,7 +12,6 @@
 #include "guest.h"
 #include "timing.h"
 
-#define PORTS 16
 #define RING 64        /* words of 64 cycles of port use that are remembered */
 #define GAP_LONGEST 32 /* cycles; a longer operation is not fitted into a gap */
 
@@ -54,14 +53,16 @@ void ports_reset(void)
 
 int64_t ports_take(uint16_t ports, int64_t when, int64_t cycles)
 {
-    int best = __builtin_ctz(ports);
-    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
-        if (free_from[__builtin_ctz(rest)] < free_from[best])
-            best = __builtin_ctz(rest);
-    if (free_from[best] > when)
-        when = free_from[best];
-    free_from[best] = when + cycles;
-    return when;
+    int best = 0;
+    int64_t earliest = INT64_MAX;
+    for (unsigned rest = ports; rest; rest &= rest - 1) {
+        int port = __builtin_ctz(rest);
+        int64_t begins = free_from[port] > when ? free_from[port] : when;
+        if (begins <= earliest)
+            best = port, earliest = begins;
+    }
+    free_from[best] = earliest + cycles;
+    return earliest;
 }
 
 void ports_forget(int64_t before)
@@ -134,11 +135,15 @@ static inline int find_cycle(uint16_t ports, int64_t *cycle)
 
 static int find_end(uint16_t ports, int64_t *cycle)
 {
-    int best = __builtin_ctz(ports);
-    for (unsigned rest = ports & (ports - 1u); rest; rest &= rest - 1)
-        if (end[__builtin_ctz(rest)] < end[best])
-            best = __builtin_ctz(rest);
-    *cycle = end[best] > *cycle ? end[best] : *cycle;
+    int best = 0;
+    int64_t earliest = INT64_MAX;
+    for (unsigned rest = ports; rest; rest &= rest - 1) {
+        int port = __builtin_ctz(rest);
+        int64_t begins = end[port] > *cycle ? end[port] : *cycle;
+        if (begins <= earliest)
+            best = port, earliest = begins;
+    }
+    *cycle = earliest;
     return best;
 }
 
@@ -152,7 +157,6 @@ static void take_long(uint16_t ports, int64_t *cycle, int64_t cycles, int64_t ke
         end[port] = *cycle + cycles;
 }
 
-
 int64_t ports_fit(uint16_t ports, int64_t when, int64_t cycles)
 {
     int64_t cycle = (when + TICKS - 1) >> TICK_BITS, kept = 64 * (first_word + RING - 2);
@@ -164,4 +168,41 @@ int64_t ports_fit(uint16_t ports, int64_t when, int64_t cycles)
         take_long(ports, &cycle, cycles, kept);
     }
     return cycle * TICKS;
+}
+
+int ports_describe(int32_t *state, int64_t base, int out_of_order, int64_t *furthest)
+{
+    int64_t cycle = base >> TICK_BITS;
+    int n = 0;
+    for (int port = 0; port < count; port++) {
+        int64_t ahead = out_of_order ? (end[port] - cycle) * TICKS : free_from[port] - base;
+        *furthest = ahead > *furthest ? ahead : *furthest;
+        state[n++] = ahead > 0 ? (int32_t)ahead : 0;
+        for (int word = 0; out_of_order && word < WORDS_AHEAD; word++) {
+            uint64_t bits = busy_from(busy[port], cycle + 64 * word) & ~(uint64_t)(word == 0);
+            memcpy(state + n, &bits, sizeof bits);
+            n += 2;
+        }
+    }
+    return n;
+}
+
+void ports_restore(const int32_t *state, int64_t base, int out_of_order)
+{
+    int64_t cycle = base >> TICK_BITS;
+    if (out_of_order) {
+        memset(busy, 0, sizeof busy);
+        first_word = cycle >> 6;
+    }
+    for (int port = 0; port < count; port++) {
+        free_from[port] = base + *state;
+        end[port] = cycle + (*state++ >> TICK_BITS);
+        for (int word = 0; out_of_order && word < WORDS_AHEAD; word++, state += 2) {
+            uint64_t bits;
+            memcpy(&bits, state, sizeof bits);
+            unsigned __int128 placed = (unsigned __int128)bits << (cycle & 63);
+            busy[port][((cycle >> 6) + word) & (RING - 1)] |= (uint64_t)placed;
+            busy[port][((cycle >> 6) + word + 1) & (RING - 1)] |= (uint64_t)(placed >> 64);
+        }
+    }
 }

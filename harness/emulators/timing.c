@@ -12,101 +12,57 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core.h"
 #include "guest.h"
 #include "ports.h"
 
-#define WINDOW_MAX 512
-#define STORE_BUFFER_MAX 64
 #define PREDICTORS 4096
 #define GENERAL_REGISTERS 32 /* the numbers below are integer registers, in every instruction set */
 
 enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };
 
-static struct class {
-    int64_t latency;
-    int64_t cycles[4]; /* ticks a port is busy, by log2 of the register group */
-    uint16_t ports;
-    uint8_t given;
-} classes[TIMING_CLASS_COUNT];
-
-static const char *const class_names[] = {
-#define X(name, like) #name,
-    TIMING_CLASSES(X)
-#undef X
-};
-static const uint8_t class_like[] = {
-#define X(name, like) TIMING_##like,
-    TIMING_CLASSES(X)
-#undef X
-};
-
+struct core core = {.issue_width = 1, .window = 64, .store_buffer = 8, .replay = 1};
 static double clock_hz = 1e9;
-static int out_of_order, issue_width = 1, window = 64, store_buffer = 8;
 static int64_t mispredict = 8 * TICKS, step = TICKS;
 static enum blocking blocking;
-
-static int64_t ready[TIMING_REGISTERS];
-static int64_t carry[TIMING_CLASS_COUNT];
-static int64_t last_issue, last_done, resume, dispatched, retired_last;
-static int64_t retired[WINDOW_MAX], stores[STORE_BUFFER_MAX];
-static int oldest, oldest_store;
+static int load_chaining = 1;
 static uint8_t predictor[PREDICTORS];
-static uint64_t instructions, mispredicted;
-
-/* class NAME LATENCY PORTS CYCLES [CYCLES2 CYCLES4 CYCLES8]; a missing one is twice the one before. */
-static void read_class(const char *rest)
-{
-    char name[32], ports[128];
-    double latency, cycles[4];
-    int count = sscanf(rest, "%31s %lf %127s %lf %lf %lf %lf", name, &latency, ports, cycles, cycles + 1, cycles + 2, cycles + 3);
-    int i = 0;
-    while (i < TIMING_CLASS_COUNT && strcmp(class_names[i], name))
-        i++;
-    if (count < 4 || i == TIMING_CLASS_COUNT)
-        guest_fails("worker", "class %s: write a known class, its latency, its ports and its cycles", rest);
-    classes[i].latency = (int64_t)(latency * TICKS);
-    classes[i].ports = ports_named(ports);
-    classes[i].given = 1;
-    for (int k = 0; k < 4; k++)
-        classes[i].cycles[k] = k + 4 <= count ? (int64_t)(cycles[k] * TICKS + 0.5) : 2 * classes[i].cycles[k - 1];
-}
+static uint64_t mispredicted;
 
 int timing_configure(const char *key, const char *rest)
 {
     if (strcmp(key, "class") == 0)
-        read_class(rest);
+        classes_read(rest);
     else if (strcmp(key, "clock_hz") == 0)
         clock_hz = strtod(rest, NULL);
     else if (strcmp(key, "out_of_order") == 0)
-        out_of_order = atoi(rest);
+        core.out_of_order = atoi(rest);
     else if (strcmp(key, "issue_width") == 0)
-        issue_width = atoi(rest);
+        core.issue_width = atoi(rest);
     else if (strcmp(key, "window") == 0)
-        window = atoi(rest);
+        core.window = atoi(rest);
     else if (strcmp(key, "store_buffer") == 0)
-        store_buffer = atoi(rest);
+        core.store_buffer = atoi(rest);
+    else if (strcmp(key, "load_chaining") == 0) /* 0: a group that is loaded is there when its last register is */
+        load_chaining = atoi(rest);
+    else if (strcmp(key, "replay") == 0) /* 0: work everything out, which takes longer and comes to the same */
+        core.replay = atoi(rest);
     else if (strcmp(key, "mispredict") == 0)
         mispredict = (int64_t)(strtod(rest, NULL) * TICKS);
     else if (strcmp(key, "blocking") == 0)
         blocking = strcmp(rest, "all") == 0 ? BLOCK_ALL : strcmp(rest, "vector") == 0 ? BLOCK_VECTOR : BLOCK_NONE;
     else
         return 0;
-    if (issue_width < 1 || window < 1 || window > WINDOW_MAX || store_buffer < 1 || store_buffer > STORE_BUFFER_MAX)
+    if (core.issue_width < 1 || core.window < 1 || core.window > WINDOW_MAX || core.store_buffer < 1 ||
+        core.store_buffer > STORE_BUFFER_MAX)
         guest_fails("worker", "%s %s is out of range", key, rest);
     return 1;
 }
 
 void timing_reset(void)
 {
-    for (int i = 0; i < TIMING_CLASS_COUNT; i++) {
-        int like = i;
-        for (int hops = 0; !classes[like].given && hops < TIMING_CLASS_COUNT; hops++)
-            like = class_like[like];
-        if (!classes[like].given)
-            guest_fails("worker", "the timing model lacks the class %s", class_names[like]);
-        classes[i] = classes[like];
-    }
-    step = TICKS / issue_width;
+    classes_complete();
+    step = TICKS / core.issue_width;
     memset(predictor, 2, sizeof predictor);
     cache_reset();
     timing_restart();
@@ -114,14 +70,15 @@ void timing_reset(void)
 
 void timing_restart(void)
 {
-    memset(ready, 0, sizeof ready);
+    memset(core.ready, 0, sizeof core.ready);
     ports_reset();
-    memset(carry, 0, sizeof carry);
-    memset(retired, 0, sizeof retired);
-    memset(stores, 0, sizeof stores);
-    last_issue = last_done = resume = dispatched = retired_last = 0;
-    oldest = oldest_store = 0;
-    instructions = mispredicted = 0;
+    memset(core.carry, 0, sizeof core.carry);
+    memset(core.retired, 0, sizeof core.retired);
+    memset(core.stores, 0, sizeof core.stores);
+    core.last_issue = core.last_done = core.resume = core.dispatched = core.retired_last = 0;
+    core.oldest = core.oldest_store = 0;
+    core.instructions = mispredicted = 0;
+    replay_reset();
     cache_restart();
 }
 
@@ -150,7 +107,7 @@ static int64_t groups_ready(const struct timing_op *op, int64_t cycles)
     for (int s = 0; s < 4; s++) {
         const struct timing_span *span = &op->source[s];
         for (int i = 0; i < span->count; i++)
-            when = later(when, ready[span->first + i] - share(i, span->count, cycles));
+            when = later(when, core.ready[span->first + i] - share(i, span->count, cycles));
     }
     return when;
 }
@@ -161,28 +118,28 @@ static inline int64_t sources_ready(const struct timing_op *op, int64_t cycles)
     const struct timing_span *source = op->source;
     if (has_group(source, 4))
         return groups_ready(op, cycles);
-    return later(later(ready[source[0].first], ready[source[1].first]),
-                 later(ready[source[2].first], ready[source[3].first]));
+    return later(later(core.ready[source[0].first], core.ready[source[1].first]),
+                 later(core.ready[source[2].first], core.ready[source[3].first]));
 }
 
 static inline void targets_done(const struct timing_op *op, int64_t first, int64_t cycles)
 {
     if (!has_group(op->target, 2)) {
-        ready[op->target[0].first] = first;
-        ready[op->target[1].first] = first;
-        ready[0] = 0;
+        core.ready[op->target[0].first] = first;
+        core.ready[op->target[1].first] = first;
+        core.ready[0] = 0;
         return;
     }
     for (int s = 0; s < 2; s++)
         for (int i = 0; i < op->target[s].count; i++)
-            ready[op->target[s].first + i] = first + share(i, op->target[s].count, cycles);
+            core.ready[op->target[s].first + i] = first + share(i, op->target[s].count, cycles);
 }
 
 /* Out of order: ports are given for whole cycles; fractions add up over the instructions of a class. */
 static inline int64_t fit_whole_cycles(const struct timing_op *op, uint16_t ports, int64_t when, int64_t cycles)
 {
-    int64_t sum = cycles + carry[op->class], whole = sum >> TICK_BITS;
-    carry[op->class] = sum & (TICKS - 1);
+    int64_t sum = cycles + core.carry[op->class], whole = sum >> TICK_BITS;
+    core.carry[op->class] = sum & (TICKS - 1);
     return whole ? ports_fit(ports, when, whole) : when;
 }
 
@@ -191,29 +148,29 @@ static inline int64_t begin(const struct timing_op *op, int64_t cycles)
 {
     const struct class *class = &classes[op->class];
     int64_t when = sources_ready(op, cycles);
-    instructions++;
-    if (!out_of_order) {
-        int64_t next = last_issue + step > resume ? last_issue + step : resume;
+    core.instructions++;
+    if (!core.out_of_order) {
+        int64_t next = core.last_issue + step > core.resume ? core.last_issue + step : core.resume;
         if (when < next)
             when = next;
-        return last_issue = ports_take(class->ports, when, cycles);
+        return core.last_issue = ports_take(class->ports, when, cycles);
     }
-    int64_t next = dispatched + step > resume ? dispatched + step : resume;
-    dispatched = retired[oldest] > next ? retired[oldest] : next;
-    ports_forget(dispatched);
-    if (when < dispatched + TICKS)
-        when = dispatched + TICKS;
+    int64_t next = core.dispatched + step > core.resume ? core.dispatched + step : core.resume;
+    core.dispatched = core.retired[core.oldest] > next ? core.retired[core.oldest] : next;
+    ports_forget(core.dispatched);
+    if (when < core.dispatched + TICKS)
+        when = core.dispatched + TICKS;
     return fit_whole_cycles(op, class->ports, when, cycles);
 }
 
 static inline void finish(int64_t done)
 {
-    if (done > last_done)
-        last_done = done;
-    if (out_of_order) {
-        retired_last = done > retired_last + step ? done : retired_last + step;
-        retired[oldest] = retired_last;
-        oldest = oldest + 1 == window ? 0 : oldest + 1;
+    if (done > core.last_done)
+        core.last_done = done;
+    if (core.out_of_order) {
+        core.retired_last = done > core.retired_last + step ? done : core.retired_last + step;
+        core.retired[core.oldest] = core.retired_last;
+        core.oldest = core.oldest + 1 == core.window ? 0 : core.oldest + 1;
     }
 }
 
@@ -222,34 +179,64 @@ static inline int64_t cycles_of(const struct timing_op *op)
     return classes[op->class].cycles[op->group & 3] * op->count;
 }
 
-void timing_compute(const struct timing_op *op)
+static void compute(const struct timing_op *op)
 {
-    int64_t cycles = cycles_of(op), first = begin(op, cycles) + classes[op->class].latency;
+    int64_t cycles = cycles_of(op), issued = begin(op, cycles), first = issued + classes[op->class].latency;
     targets_done(op, first, cycles);
+    if (op->class == TIMING_vset) /* the latency is that of the integer register; vectors know the length at once */
+        core.ready[op->target[1].first] = issued + TICKS;
     finish(first);
+}
+
+void timing_compute_anew(const struct timing_op *op)
+{
+    if (replay_begins(op)) {
+        replay_next++;
+        return;
+    }
+    compute(op);
+    replay_record(op, STEP_COMPUTE, 0, 0);
 }
 
 static void loaded(const struct timing_op *op, int64_t when, int64_t cycles, int64_t wait)
 {
     int64_t first = when + classes[op->class].latency + wait;
     if (wait && (blocking == BLOCK_ALL || (blocking == BLOCK_VECTOR && op->class >= TIMING_vload)))
-        resume = when + wait;
+        core.resume = when + wait;
+    if (!load_chaining && op->target[0].count > 1) {
+        first += share(op->target[0].count - 1, op->target[0].count, cycles);
+        cycles = 0;
+    }
     targets_done(op, first, cycles);
     finish(first);
 }
 
 void timing_load(const struct timing_op *op, uint64_t address, uint32_t bytes)
 {
-    int64_t cycles = cycles_of(op), when = begin(op, cycles);
-    loaded(op, when, cycles, cache_load(address, bytes, when));
+    int64_t cycles = cycles_of(op), when, wait;
+    if (replay_expects(op)) {
+        wait = cache_load(address, bytes, replay_base + replay_next->when);
+        if (__builtin_expect(wait == replay_next->wait, 1)) {
+            replay_next++;
+            return;
+        }
+        if (replay_parts(wait))
+            return;
+        when = begin(op, cycles);
+    } else {
+        when = begin(op, cycles);
+        wait = cache_load(address, bytes, when);
+    }
+    loaded(op, when, cycles, wait);
+    replay_record(op, STEP_LOAD, when, wait);
 }
 
 /* When the store buffer has room for a store of `when`; in order, everything after it waits as long. */
 static int64_t accept_store(int64_t when)
 {
-    int64_t accepted = later(when, stores[oldest_store]);
-    if (!out_of_order)
-        last_issue = accepted;
+    int64_t accepted = later(when, core.stores[core.oldest_store]);
+    if (!core.out_of_order)
+        core.last_issue = accepted;
     return accepted;
 }
 
@@ -259,30 +246,46 @@ static int64_t accept_store(int64_t when)
  */
 static int64_t store_begins(const struct timing_op *op, int64_t accepted)
 {
-    int64_t known = dispatched + TICKS;
-    if (!out_of_order)
+    int64_t known = core.dispatched + TICKS;
+    if (!core.out_of_order)
         return accepted;
     for (int s = 0; s < 4; s++)
         if (op->source[s].first < GENERAL_REGISTERS)
-            known = later(known, ready[op->source[s].first]);
+            known = later(known, core.ready[op->source[s].first]);
     return known < accepted ? known : accepted;
 }
 
 static void stored(int64_t accepted, int64_t done)
 {
-    stores[oldest_store] = later(accepted, done);
-    oldest_store = oldest_store + 1 == store_buffer ? 0 : oldest_store + 1;
+    core.stores[core.oldest_store] = later(accepted, done);
+    core.oldest_store = core.oldest_store + 1 == core.store_buffer ? 0 : core.oldest_store + 1;
     finish(accepted + TICKS);
 }
 
 void timing_store(const struct timing_op *op, uint64_t address, uint32_t bytes)
 {
+    int64_t wait = 0;
+    int expected = replay_expects(op);
+    if (expected) {
+        wait = cache_store(address, bytes, replay_base + replay_next->when);
+        if (__builtin_expect(wait == replay_next->wait, 1)) {
+            replay_next++;
+            return;
+        }
+        if (replay_parts(wait))
+            return;
+    }
     int64_t when = begin(op, cycles_of(op)), accepted = accept_store(when), from = store_begins(op, accepted);
-    stored(accepted, from + cache_store(address, bytes, from));
+    if (!expected)
+        wait = cache_store(address, bytes, from);
+    stored(accepted, from + wait);
+    replay_record(op, STEP_STORE, from, wait);
 }
 
 void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n, uint32_t bytes, int store)
 {
+    replay_leave();
+    replay_give_up();
     int64_t cycles = cycles_of(op), when = begin(op, cycles), longest = 0;
     int64_t accepted = store ? accept_store(when) : when, from = store ? store_begins(op, accepted) : when;
     for (int i = 0; i < n; i++) {
@@ -296,33 +299,77 @@ void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n
         loaded(op, when, cycles, longest);
 }
 
-void timing_prefetch(const struct timing_op *op, uint64_t address)
+static int64_t prefetched(const struct timing_op *op)
 {
     int64_t when = begin(op, cycles_of(op));
-    cache_prefetch(address, when);
     finish(when + TICKS);
+    return when;
+}
+
+void timing_prefetch(const struct timing_op *op, uint64_t address)
+{
+    if (replay_expects(op)) {
+        cache_prefetch(address, replay_base + replay_next++->when);
+        return;
+    }
+    int64_t when = prefetched(op);
+    cache_prefetch(address, when);
+    replay_record(op, STEP_PREFETCH, when, 0);
+}
+
+/* When a branch is decided. */
+static int64_t branched(const struct timing_op *op)
+{
+    int64_t done = begin(op, cycles_of(op)) + classes[op->class].latency;
+    targets_done(op, done, 0);
+    finish(done);
+    return done;
+}
+
+void timing_again(const struct replay_step *step)
+{
+    const struct timing_op *op = step->op;
+    int64_t cycles = cycles_of(op), when, accepted;
+    switch (step->kind) {
+    case STEP_COMPUTE: compute(op); break;
+    case STEP_LOAD: when = begin(op, cycles), loaded(op, when, cycles, step->wait); break;
+    case STEP_STORE:
+        accepted = accept_store(begin(op, cycles));
+        stored(accepted, store_begins(op, accepted) + step->wait);
+        break;
+    case STEP_PREFETCH: prefetched(op); break;
+    case STEP_BRANCH: branched(op); break;
+    }
 }
 
 /* Two-bit counters; calls, returns and direct jumps are predicted. */
 void timing_branch(const struct timing_op *op, uint64_t pc, int taken, int always)
 {
-    int64_t done = begin(op, cycles_of(op)) + classes[op->class].latency;
-    targets_done(op, done, 0);
-    finish(done);
+    int64_t done;
+    if (replay_expects(op)) {
+        done = replay_base + replay_next++->when;
+    } else {
+        done = branched(op);
+        replay_record(op, STEP_BRANCH, done, 0);
+    }
+    replay_ends(taken);
     if (always || op->target[0].count || op->source[1].count == 0)
         return;
     uint8_t *counter = &predictor[(pc >> 1) % PREDICTORS];
     if ((*counter >= 2) != taken) {
         mispredicted++;
-        resume = done + mispredict;
+        replay_leave();
+        core.resume = done + mispredict;
     }
     *counter = (uint8_t)(taken ? (*counter < 3 ? *counter + 1 : 3) : (*counter ? *counter - 1 : 0));
 }
 
 int64_t timing_ticks(void)
 {
-    int64_t end = out_of_order ? retired_last : last_issue;
-    return end > last_done ? end : last_done;
+    replay_leave();
+    replay_give_up();
+    int64_t end = core.out_of_order ? core.retired_last : core.last_issue;
+    return end > core.last_done ? end : core.last_done;
 }
 
 double timing_seconds(void)
@@ -333,6 +380,6 @@ double timing_seconds(void)
 void timing_counters(char *out, int room)
 {
     int n = snprintf(out, (size_t)room, "instructions=%llu cycles=%lld mispredicted=%llu ",
-                     (unsigned long long)instructions, (long long)(timing_ticks() / TICKS), (unsigned long long)mispredicted);
+                     (unsigned long long)core.instructions, (long long)(timing_ticks() / TICKS), (unsigned long long)mispredicted);
     cache_counters(out + n, room - n);
 }

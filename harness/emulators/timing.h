@@ -92,7 +92,25 @@ void timing_reset(void);
 /* Time 0 again, caches as they are: a second, warm call. */
 void timing_restart(void);
 
-void timing_compute(const struct timing_op *op);
+/* One instruction of a stretch of code that is remembered (replay.c): an access to memory at `when` waited `wait` ticks. */
+enum step_kind { STEP_COMPUTE, STEP_LOAD, STEP_STORE, STEP_PREFETCH, STEP_BRANCH };
+struct replay_step {
+    const struct timing_op *op;
+    int32_t when, wait;
+    enum step_kind kind;
+};
+/* The step that comes next where such a stretch runs again, else a step of no instruction. */
+extern const struct replay_step *replay_next;
+
+/* An operation keeps its address and its contents; one that has to change says so first (timing_changes). */
+void timing_compute_anew(const struct timing_op *op);
+static inline void timing_compute(const struct timing_op *op)
+{
+    if (__builtin_expect(replay_next->op == op, 1))
+        replay_next++;
+    else
+        timing_compute_anew(op);
+}
 void timing_load(const struct timing_op *op, uint64_t address, uint32_t bytes);
 void timing_store(const struct timing_op *op, uint64_t address, uint32_t bytes);
 /* One instruction with an access at each of n addresses (strided, indexed); count is their number. */
@@ -100,6 +118,9 @@ void timing_scatter(const struct timing_op *op, const uint64_t *addresses, int n
 void timing_prefetch(const struct timing_op *op, uint64_t address);
 /* A jump or branch at `pc`; `always` for unconditional ones with a known target. */
 void timing_branch(const struct timing_op *op, uint64_t pc, int taken, int always);
+
+/* An operation that was timed is about to get other contents: what is remembered of it is not to be used again. */
+void timing_changes(void);
 
 /* Ticks until everything so far has finished, and seconds at the model's clock. */
 int64_t timing_ticks(void);

@@ -28,10 +28,14 @@ static void add_code(uint64_t address, size_t bytes)
     a64_add_code(&machine, address, address + bytes);
 }
 
+/* The addition to a base that is written back, by its register. */
+#define UPDATE(n) {.class = TIMING_alu, .count = 1, .source = {{n, 1}}, .target = {{n, 1}}}
+#define UPDATES(n) UPDATE(n), UPDATE(n + 1), UPDATE(n + 2), UPDATE(n + 3)
+static const struct timing_op updates[] = {UPDATES(0),  UPDATES(4),  UPDATES(8),  UPDATES(12), UPDATES(16),
+                                           UPDATES(20), UPDATES(24), UPDATES(28), UPDATES(TIMED_SP)};
+
 static void tell_model(const struct a64 *c, const struct insn *i, const struct insn *next)
 {
-    const struct timing_op update = {.class = TIMING_alu, .count = 1, .source = {{i->updates, 1}},
-                                     .target = {{i->updates, 1}}};
     switch (i->kind) {
     case LOADS: timing_load(&i->timing, c->address, c->bytes); break;
     case STORES: timing_store(&i->timing, c->address, c->bytes); break;
@@ -41,7 +45,7 @@ static void tell_model(const struct a64 *c, const struct insn *i, const struct i
     default: timing_compute(&i->timing); break;
     }
     if (i->updates)
-        timing_compute(&update);
+        timing_compute(&updates[i->updates]);
 }
 
 void a64_run(struct a64 *c, uint64_t pc)

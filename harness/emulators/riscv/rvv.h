@@ -128,6 +128,6 @@ extern const struct vector_row integer_rows[], float_rows[], permute_rows[];
 extern const int integer_row_count, float_row_count, permute_row_count;
 
 int decode_vector_memory(struct insn *insn);
-void time_vector_memory(const struct insn *insn);
+void time_vector_memory(struct insn *insn);
 
 #endif

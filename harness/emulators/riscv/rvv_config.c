@@ -94,16 +94,37 @@ const char *vector_mnemonic(uint32_t word)
     return name;
 }
 
+/* Results of twice the width: the vw and vfw instructions, from funct6 0x30 on; those named .w read one such operand. */
+static int widens(const struct insn *insn)
+{
+    int form = funct3(insn);
+    return insn->word >> 26 >= 0x30 && form != OPIVV && form != OPIVX && form != OPIVI;
+}
+
+static int reads_wide(const struct insn *insn)
+{
+    return widens(insn) && (insn->word >> 26 & 0x3c) == 0x34;
+}
+
+/* What `extra` of a timed operation says: it reads its rd; for which LMUL its registers were filled in. */
+#define READS_RD 1
+#define FILLED(lmul) ((uint8_t)(((lmul) + 4) << 1))
+
 /* The registers of a group depend on LMUL, so they are filled in when LMUL has changed since the last time. */
 static void fill_groups(struct insn *insn, int lmul)
 {
     struct timing_op *op = &insn->timing;
+    int wide = widens(insn), result = lmul + wide;
     uint8_t count = (uint8_t)registers_in(lmul), form = (uint8_t)funct3(insn);
-    int reads_rd = op->extra & 1, masked = !unmasked(insn), vector = form == OPIVV || form == OPFVV || form == OPMVV;
+    int reads_rd = op->extra & READS_RD, masked = !unmasked(insn), vector = form == OPIVV || form == OPFVV || form == OPMVV;
     int splat = op->class == TIMING_vsplat || (op->class == TIMING_vmove && form == OPIVV && !masked);
-    struct timing_span none = {0, 0}, rd = {(uint8_t)(TIMED_V + insn->rd), count};
-    op->group = (uint8_t)(lmul > 0 ? lmul : 0);
-    op->source[0] = splat && !masked ? none : (struct timing_span){(uint8_t)(TIMED_V + insn->rs2), count};
+    struct timing_span none = {0, 0}, rd = {(uint8_t)(TIMED_V + insn->rd), (uint8_t)registers_in(result)};
+    uint8_t first = (uint8_t)registers_in(reads_wide(insn) ? result : lmul);
+    if (op->extra & ~READS_RD)
+        timing_changes();
+    op->extra = (uint8_t)(reads_rd | FILLED(lmul));
+    op->group = (uint8_t)(result > 0 ? result : 0);
+    op->source[0] = splat && !masked ? none : (struct timing_span){(uint8_t)(TIMED_V + insn->rs2), first};
     op->source[1] = vector           ? (struct timing_span){(uint8_t)(TIMED_V + insn->rs1), count}
                     : form == OPFVF  ? (struct timing_span){(uint8_t)(TIMED_F + insn->rs1), 1}
                     : form == OPIVI  ? none
@@ -121,8 +142,7 @@ void time_vector(struct insn *insn)
         time_vector_memory(insn);
         return;
     }
-    uint8_t group = (uint8_t)(hart.lmul > 0 ? hart.lmul : 0);
-    if (insn->timing.group != group)
+    if ((insn->timing.extra & ~READS_RD) != FILLED(hart.lmul))
         fill_groups(insn, hart.lmul);
     timing_compute(&insn->timing);
 }

@@ -168,7 +168,19 @@ int decode_vector_memory(struct insn *insn)
 }
 
 /* Hand the access to the model: a unit-stride one as a range, any other element by element. */
-void time_vector_memory(const struct insn *insn)
+/* The operation of an access as it is now, in the instruction, where the model can know it again. */
+static const struct timing_op *kept(struct insn *insn, struct timing_op op)
+{
+    if (memcmp(&insn->timing, &op, sizeof op) == 0)
+        return &insn->timing;
+    if (op.extra)
+        timing_changes();
+    op.extra = 1;
+    insn->timing = op;
+    return &insn->timing;
+}
+
+void time_vector_memory(struct insn *insn)
 {
     static uint64_t addresses[8 * 8 * VECTOR_BYTES_MAX];
     struct access access = understand(insn);
@@ -191,9 +203,9 @@ void time_vector_memory(const struct insn *insn)
         if (access.fields > 1)
             op.count = (uint8_t)(access.length * (uint64_t)access.fields > 255 ? 255 : access.length * (uint64_t)access.fields);
         if (store)
-            timing_store(&op, hart.x[insn->rs1], (uint32_t)all);
+            timing_store(kept(insn, op), hart.x[insn->rs1], (uint32_t)all);
         else
-            timing_load(&op, hart.x[insn->rs1], (uint32_t)all);
+            timing_load(kept(insn, op), hart.x[insn->rs1], (uint32_t)all);
         return;
     }
     for (uint64_t i = 0; i < access.length; i++)
