@@ -9,7 +9,7 @@ time.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 
 import numpy as np
@@ -56,6 +56,32 @@ def fastest(call: Callable[[], object], session: EmulatedSession) -> tuple[int, 
     return session.instructions, best_s
 
 
+def speeds(bench: Workbench, target: Target, spec: GemmSpec) -> Iterator[tuple[str, float, float]]:
+    """Yield for the library and our first guess: name, MIPS functional, MIPS with the timing model."""
+    for name, item in contenders(bench, target, spec):
+        count, functional_s, timed_s = run(bench, target, spec, item)
+        yield name, count / functional_s / 1e6, count / timed_s / 1e6
+
+
+def contenders(bench: Workbench, target: Target, spec: GemmSpec) -> Iterator[tuple[str, NativeObject]]:
+    """Yield the library, where it can be had, and our first guess."""
+    case = Case(target=target.name, spec=spec)
+    library = bench.baselines(target)["openblas"]
+    if library.unavailable(case, target) is None:
+        yield "openblas", library.build(bench.toolchain, target, case)
+    yield "first guess", first_guess(bench, target, spec)
+
+
+def run(bench: Workbench, target: Target, spec: GemmSpec, item: NativeObject) -> tuple[int, float, float]:
+    """Return the instructions of a call, and the CPU seconds of one that is functional and of one that is timed."""
+    with bench.worker(target) as worker, Arena(spec, Placement.ALIGNED) as arena:
+        arena.fill(real_operands(spec, np.random.default_rng(0)))
+        with worker.open(item, arena) as session:
+            count, functional_s = fastest(lambda: session.call(LIMIT_S), session)
+            _, timed_s = fastest(lambda: session.time(timeout_s=LIMIT_S, samples=1), session)
+    return count, functional_s, timed_s
+
+
 def main() -> None:
     """Print one line a target and contender."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.emulator_speed", description=__doc__.splitlines()[1])
@@ -67,14 +93,8 @@ def main() -> None:
     with Store.open(default_store()) as store:
         bench = Workbench(store)
         for target in map(bench.target, chosen.targets):
-            case = Case(target=target.name, spec=spec)
-            library = bench.baselines(target)["openblas"].build(bench.toolchain, target, case)
-            for name, item in (("openblas", library), ("first guess", first_guess(bench, target, spec))):
-                with bench.worker(target) as worker, Arena(spec, Placement.ALIGNED) as arena:
-                    arena.fill(real_operands(spec, np.random.default_rng(0)))
-                    with worker.open(item, arena) as session:
-                        count, functional_s = fastest(lambda: session.call(LIMIT_S), session)
-                        _, timed_s = fastest(lambda: session.time(timeout_s=LIMIT_S, samples=1), session)
+            for name, item in contenders(bench, target, spec):
+                count, functional_s, timed_s = run(bench, target, spec, item)
                 mips = (f"{count / seconds / 1e6:.0f} MIPS" for seconds in (functional_s, timed_s))
                 print(LINE.format(target.name, name, count, *mips, f"{spec.flops / count:.1f}"), flush=True)
 

@@ -2,7 +2,7 @@
 Kernel script for RISC-V vectors, RVV 1.0: packed micro-panels of any element type into a tile of sums (role `compute`).
 
 A standalone program (generators/CONTRACT.md). Parameters: vector_bits, mode, mr, nv (vectors of columns), unroll. A step takes
-one element of k from each row of A, as a scalar, and of each column of B. Modes: 1 fp32, 2 fp64.
+one element of k from each row of A, as a scalar, and of each column of B. Modes: 1 fp32, 2 fp64, 7 int16 with sums in int32.
 """
 
 import json
@@ -12,9 +12,10 @@ from generators.parts.gnu_text import Text
 
 EMITTER = {"isa": "riscv", "sketches": ["gemm_panel"]}
 REGISTERS = 32
-SCALARS = [*(f"ft{i}" for i in range(12)), *(f"fa{i}" for i in range(8))]
-MODES = {1: (32, "flw"), 2: (64, "fld")}
-"""Bits of an element and the load of a scalar."""
+FLOATS = [*(f"ft{i}" for i in range(12)), *(f"fa{i}" for i in range(8))]
+INTEGERS = [*(f"t{i}" for i in range(1, 7)), "a6", "a7"]
+MODES = {1: (32, 32, "flw", FLOATS, "vfmacc.vf"), 2: (64, 64, "fld", FLOATS, "vfmacc.vf"), 7: (16, 32, "lh", INTEGERS, "vwmacc.vx")}
+"""Bits of an element and of a sum, the load of a scalar and its registers, the product."""
 
 
 class Panel:
@@ -23,14 +24,15 @@ class Panel:
     def __init__(self, given: dict) -> None:
         if given["mode"] not in MODES:
             raise ValueError(f"mode={given['mode']}: RVV multiplies in modes {', '.join(map(str, MODES))}")
-        self.bits, self.load = MODES[given["mode"]]
+        self.bits, self.sum_bits, self.load, self.scalars, self.product = MODES[given["mode"]]
         self.mr, self.nv, self.unroll = given["mr"], given["nv"], given["unroll"]
         self.group = self.nv & -self.nv  # registers that one instruction works on
         self.groups = self.nv // self.group
         self.first_b = self.mr * self.nv
         if self.first_b + self.nv > REGISTERS:
             raise ValueError(f"mr={self.mr} nv={self.nv}: the micro-tile does not fit the registers")
-        self.columns = self.group * given["vector_bits"] // self.bits
+        self.columns = self.group * given["vector_bits"] // self.sum_bits
+        self.wider = self.sum_bits // self.bits
         tag = "_".join(str(given[name]) for name in ("mode", "mr", "nv", "unroll"))
         self.text = Text(f"rvv10_panel_{tag}", "@")
 
@@ -49,19 +51,25 @@ class Panel:
         for j in range(self.groups):
             code += [f"vle{self.bits}.v v{self.b(j)}, (a2)", f"addi a2, a2, {self.columns * size}"]
         for i in range(self.mr):
-            a = SCALARS[i % len(SCALARS)]
+            a = self.scalars[i % len(self.scalars)]
             code.append(f"{self.load} {a}, {size * (step * self.mr + i)}(a1)")
-            code += [f"vfmacc.vf v{self.total(i, j)}, {a}, v{self.b(j)}" for j in range(self.groups)]
+            code += [f"{self.product} v{self.total(i, j)}, {a}, v{self.b(j)}" for j in range(self.groups)]
         return code
+
+    def length(self, bits: int) -> str:
+        """Whole groups of sums, or of the elements of B that go with them: a fraction of the registers where sums are wider."""
+        parts = self.sum_bits // bits
+        lmul = f"m{self.group // parts}" if self.group >= parts else f"mf{parts // self.group}"
+        return f"vsetvli t1, x0, e{bits}, {lmul}, ta, ma"
 
     def tile(self, verb: str) -> list[str]:
         """Load or store the sums, row by row from t0."""
-        code = [f"vsetvli t1, x0, e{self.bits}, m{self.group}, ta, ma", "mv t0, a3"]
-        size = self.columns * self.bits // 8
+        code = [self.length(self.sum_bits), "mv t0, a3"]
+        size = self.columns * self.sum_bits // 8
         for i in range(self.mr):
             code.append("mv t1, t0")
             for j in range(self.groups):
-                code += [f"{verb}{self.bits}.v v{self.total(i, j)}, (t1)", f"addi t1, t1, {size}"]
+                code += [f"{verb}{self.sum_bits}.v v{self.total(i, j)}, (t1)", f"addi t1, t1, {size}"]
             code.append("add t0, t0, a4")
         return code
 
@@ -71,9 +79,11 @@ class Panel:
         step_a = self.mr * self.bits // 8
         text(f"bnez a5, {text.local('first')}", *self.tile("vle"), f"j {text.local('ready')}")
         text.label("first")
-        text(f"vsetvli t1, x0, e{self.bits}, m{self.group}, ta, ma")
+        text(self.length(self.sum_bits))
         text(*(f"vmv.v.i v{self.total(i, j)}, 0" for i in range(self.mr) for j in range(self.groups)))
         text.label("ready")
+        if self.wider > 1:
+            text(self.length(self.bits))
         text(f"srli t0, a0, {unroll.bit_length() - 1}", f"andi a0, a0, {unroll - 1}", f"beqz t0, {text.local('rest')}")
         text.label("turn")
         text.block("compute", [line for step in range(unroll) for line in self.step(step)] + [f"addi a1, a1, {unroll * step_a}"])

@@ -26,6 +26,8 @@ CASES = {
     ("a72", ".2d"): GemmSpec(**ODD, dtype=DType.F64, trans_b=True),
     ("a72", "fmla"): GemmSpec(**ODD, dtype=DType.BF16),
     ("c908", "vle64"): GemmSpec(**ODD, dtype=DType.F64, beta=1.0),
+    ("c908", "vwmacc"): GemmSpec(**ODD, dtype=DType.I8, beta=1.0),
+    ("k1", "vwmacc"): GemmSpec(**ODD, dtype=DType.I8, trans_a=True),
     ("k1", "vle32"): GemmSpec(**ODD, dtype=DType.BF16, trans_b=True),
 }
 """By target and what its kernels must contain."""
