@@ -10,14 +10,13 @@ counts as missed. All figures are modelled; published ones are the boards' that 
 """
 
 import argparse
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from math import exp, log
 
 from benchmarks.emulator_speed import speeds
-from benchmarks.published_rows import ROWS
+from benchmarks.published_rows import published, specs_of
 from harness.case import Case
 from harness.library_times import shipped_times
 from harness.modelled import PUBLISHED
@@ -57,17 +56,15 @@ def geometric_mean(values: list[float]) -> float:
 def validation(target: str) -> Iterator[Goal]:
     """Yield the model's errors on published rows of a library, from its shipped times."""
     shipped = {(one.spec, one.timed_at): one for one in shipped_times(target) if one.memory == PUBLISHED}
-    for row in tomllib.loads(ROWS.read_text())["row"]:
-        if row["target"] != target:
-            continue
-        specs = [(GemmSpec(m=m, n=n, k=k), published) for m, n, k, published in row["published"]]
+    for row in published(target):
+        specs = specs_of(row)
         known = [(spec, shipped.get((spec.slug, tuple(sample(spec, MEASURED_FLOPS).slugs))), gflops) for spec, gflops in specs]
         errors = [spec.flops / found.seconds / 1e9 / gflops - 1 for spec, found, gflops in known if found]
         if not errors:
             continue
         limit, worst = WITHIN.get(target, WITHIN_ELSEWHERE), max(errors, key=abs)
         found = f"{min(errors):+.0%} to {max(errors):+.0%}, {len(errors)} of {len(specs)} rows"
-        yield Goal(f"{row['library']} as published on the board", found, f"within {limit:.0%}", abs(worst) <= limit)
+        yield Goal(f"{row['library']} as published, {row.get('operator', 'gemm')}", found, f"within {limit:.0%}", abs(worst) <= limit)
 
 
 def against_libraries(bench: Workbench, target: Target, operator: Operator) -> Iterator[Goal]:
