@@ -82,7 +82,7 @@ def search(store: Path, size: int, trials: Sequence[int], say: Callable[[str], N
     tvm, place = _tvm(), _place(store, size)
     place.mkdir(parents=True, exist_ok=True)
     target = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu(), "num-cores": 1})
-    found = _Found(place, sorted(trials), size, say)
+    found = _Found(place, str(target), tvm.__version__, sorted(trials), size, say)
     builder, runner = _in_this_process(tvm, size, found)
     schedule = tvm.s_tir.meta_schedule
     callbacks = [schedule.measure_callback.AddToDatabase(), schedule.measure_callback.UpdateCostModel()]
@@ -102,16 +102,16 @@ def search(store: Path, size: int, trials: Sequence[int], say: Callable[[str], N
             num_tuning_cores=1,
             seed=1,
         )
-    kept = {"version": tvm.__version__, "target": str(target), "searched": [asdict(one) for one in found.kept]}
-    (place / "searched.json").write_text(json.dumps(kept, indent=1) + "\n")
     return searched(store, size)[1]
 
 
 class _Found:
-    """Counts trials and keeps the fastest so far whenever a count is reached."""
+    """Counts trials and keeps the fastest so far, on the disk, whenever a count is reached."""
 
-    def __init__(self, place: Path, counts: Sequence[int], size: int, say: Callable[[str], None]) -> None:
-        self.kept: list[Searched] = []
+    def __init__(
+        self, place: Path, target: str, version: str, counts: Sequence[int], size: int, say: Callable[[str], None]
+    ) -> None:
+        self._kept: dict[str, Any] = {"version": version, "target": target, "searched": []}
         self._place, self._counts, self._flops, self._say = place, list(counts), 2 * size**3, say
         self._done, self._best_s, self._best = 0, float("inf"), None
 
@@ -124,7 +124,9 @@ class _Found:
             trials, name = self._counts.pop(0), f"trials-{self._done}.so"
             self._best.export_library(str(self._place / name), fcompile=_link)
             gflops = self._flops / self._best_s / 1e9
-            self.kept.append(Searched(trials=trials, library=name, gflops=gflops, cpu_s=time.process_time()))
+            one = Searched(trials=trials, library=name, gflops=gflops, cpu_s=time.process_time())
+            self._kept["searched"].append(asdict(one))
+            (self._place / "searched.json").write_text(json.dumps(self._kept, indent=1) + "\n")
             self._say(f"{trials} trials: {gflops:.1f} GFLOP/s, {time.process_time():.0f} s of CPU time")
 
 

@@ -7,7 +7,6 @@ the same answers every time. It obeys the contract an LLM is given (generators/C
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from generators.llm import open_llm
 from generators.llm.record import Recorder
 from generators.llm_author import LlmAuthor, case_of
 from generators.llm_policy import LlmPolicy
+from generators.parts import standalone
 from generators.policies import policy
 from generators.sketch import declared_starts, joined_script, load_sketch, printed_like, sketch_names
 from generators.vanilla import STYLES, PlainAuthor
@@ -84,15 +84,6 @@ class Expert:
         if any(sketch in entry.get("sketches", ()) for entry in emitters().values()):
             return named[0] if named else None
         return next((name for name, entry in own.items() if "sketches" not in entry), None)
-
-
-def standalone(script: str) -> str:
-    """Return a kernel script that needs no module of ours: what it imports from generators/parts takes the place."""
-
-    def part(found: re.Match[str]) -> str:
-        return (GENERATORS / "parts" / f"{found[1]}.py").read_text()
-
-    return re.sub(r"^from generators\.parts\.(\w+) import .*\n", part, script, flags=re.MULTILINE)
 
 
 def emitters() -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from generators.answers import SketchAnswer, Unreadable, block, blocks, read_ske
 from generators.extraction import extract, manual_text
 from generators.llm import Prompt
 from generators.manual import read_manual
+from generators.parts import standalone
 from harness.drafting import Attempt, Draft
 from harness.errors import AuthorError
 from harness.kernel import Sketch, TunableKind, digest
@@ -268,7 +269,7 @@ def few_shot(target: Target) -> str:
     others = sorted(isa for isa in scripts if isa != target.isa)
     if not others:
         return "There is no example of a script for another instruction set."
-    text = (templates.HERE / "emit" / f"{scripts[others[0]]}.py").read_text(encoding="utf-8")
+    text = standalone((templates.HERE / "emit" / f"{scripts[others[0]]}.py").read_text(encoding="utf-8"))
     return f"A script that obeys the contract, for {others[0]}; yours is for {target.isa}:\n\n```python\n{text}```"
 
 

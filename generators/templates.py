@@ -17,8 +17,8 @@ from harness.operator import OperatorSpec
 from harness.target import Target
 
 HERE = Path(__file__).parent
-GIVEN = ("factors", "machine", "parameters", "sketch", "declaration", "script", "feedback", "history")
-"""Holes that are filled with what differs between machines, and with what became of earlier answers."""
+GIVEN = ("factors", "machine", "parameters", "example", "sketch", "declaration", "script", "feedback", "history")
+"""Holes that are filled with what differs between machines, with an example, and with what became of earlier answers."""
 PREPARE = "opw_prepare"
 """Named in what concerns constant operands only."""
 CUT = "\0"

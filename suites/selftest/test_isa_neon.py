@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import generators.emit
-from generators.generator import standalone
+from generators.parts import standalone
 from harness.isa import Address, Memory, load_isa
 from harness.order import apply, find_blocks, legal_moves
 

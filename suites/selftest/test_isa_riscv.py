@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import generators.emit
-from generators.generator import Expert, standalone
+from generators.generator import Expert
+from generators.parts import standalone
 from harness.build import Builder
 from harness.isa import Address, Memory, load_isa
 from harness.isa.lines import split_operands

@@ -1,6 +1,8 @@
 """Every prompt renders for every target and operator, and what it says is kept as golden copies."""
 
+import ast
 import json
+import sys
 
 import pytest
 
@@ -8,7 +10,7 @@ from generators import templates
 from generators.accounts import Limits, Metered
 from generators.answers import block, read_sketch
 from generators.llm import Prompt, open_llm
-from generators.llm_author import LlmAuthor, make_draft
+from generators.llm_author import LlmAuthor, few_shot, make_draft
 from generators.llm_policy import legal_text
 from generators.vanilla import STYLES, PlainAuthor
 from harness.drafting import Attempt
@@ -86,6 +88,19 @@ def test_prompt_is_the_golden_one(question, monkeypatch):
     )
 
     assert_golden(question, prompts(sample_target(), "gemm")[question])
+
+
+@pytest.mark.parametrize("target", EVERY_TARGET, ids=TARGET_IDS)
+def test_the_example_obeys_the_contract(target):
+    """It is for another instruction set and imports nothing but the standard library."""
+    text = few_shot(target)
+    program = ast.parse(text.split("```python\n")[1].removesuffix("```"))
+    imported = {name.name for node in ast.walk(program) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module for node in ast.walk(program) if isinstance(node, ast.ImportFrom)}
+
+    assert imported <= set(sys.stdlib_module_names) | {"collections.abc"}
+    assert f"; yours is for {target.isa}:" in text
+    assert f", for {target.isa};" not in text
 
 
 def test_hints_go_to_the_question_they_help():
