@@ -77,7 +77,7 @@ def read_sketch(source: str, declaration: str, target: Target, spec: OperatorSpe
     data = json_object(declaration)
     declared = {
         "operator": spec.operator,
-        "roles": _names(data.get("roles", []), "roles", MOST_ROLES),
+        "roles": names_of(data.get("roles", []), "roles", MOST_ROLES),
         "needed": _formulas(data.get("needed", {}), "needed"),
         "names": _formulas(data.get("names", {}), "names"),
         "constraints": _formula_list(data.get("constraints", []), "constraints", MOST_FORMULAS),
@@ -152,7 +152,8 @@ def _starts(entries: Any, sketch: Sketch) -> tuple[dict[str, int], ...]:
     return tuple(point for point in points if point)[:MOST_STARTS]
 
 
-def _names(entries: Any, what: str, most: int) -> list[str]:
+def names_of(entries: Any, what: str, most: int) -> list[str]:
+    """Check a list of different names; raise `Unreadable` for anything else."""
     if not isinstance(entries, list) or len(entries) > most or len(set(map(str, entries))) < len(entries):
         raise Unreadable(f"{what} must be a list of at most {most} different names")
     return [_name(entry, what) for entry in entries]

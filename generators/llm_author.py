@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import generators.emit
-from generators import templates
+from generators import gpu_questions, templates
 from generators.accounts import Metered
 from generators.answers import SketchAnswer, Unreadable, block, blocks, read_sketch, resolve_sketch
 from generators.extraction import extract, manual_text
@@ -119,7 +119,7 @@ class LlmAuthor:
         """Ask the next question and take its answer over; raise `Unreadable` and keep what there was."""
         if work.sketch is None:
             text, cut = self._ask("sketch", self._sketch_holes(work, target, spec), target, spec, attempts, work)
-            work.sketch = read_sketch(block(text, "c", cut), block(text, "json", cut), target, spec)
+            work.sketch = _read_sketch(text, cut, target, spec)
             work.unreadable = ""
             work.script = "" if work.sketch.declared["roles"] else NO_SCRIPT
         if not work.script:
@@ -147,7 +147,9 @@ class LlmAuthor:
         found = blocks(text)
         if not found:
             block(text, "python", cut)
-        if "c" in found or "json" in found:
+        if gpu_questions.on_gpu(target):
+            work.sketch = gpu_questions.read_plan(found["json"], target, spec) if "json" in found else work.sketch
+        elif "c" in found or "json" in found:
             declaration = found.get("json") or json.dumps({**work.sketch.declared, "starts": list(work.sketch.starts)})
             work.sketch = read_sketch(found.get("c", work.sketch.source), declaration, target, spec)
         if not work.sketch.declared["roles"]:
@@ -165,7 +167,8 @@ class LlmAuthor:
         work: Work,
     ) -> tuple[str, bool]:
         """Return the answer's text and whether it was cut off."""
-        text, fixed = templates.render(question, holes), templates.fixed(question, holes)
+        template = f"gpu_{question}" if gpu_questions.on_gpu(target) else question
+        text, fixed = templates.render(template, holes), templates.fixed(template, holes)
         if work.unreadable:
             text = templates.render("refused", {"question": text, "reason": work.unreadable})
             fixed = templates.render("refused", {"question": fixed, "reason": templates.CUT})
@@ -174,7 +177,7 @@ class LlmAuthor:
             question=question,
             round=len(attempts),
             text=text,
-            fingerprint=templates.fingerprint(question),
+            fingerprint=templates.fingerprint(template),
             fixed=fixed,
         )
         done = self.llm.complete(prompt)
@@ -183,13 +186,18 @@ class LlmAuthor:
     # Prompts
 
     def _sketch_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
-        return {**_common(work, target, spec), "hints": templates.hints("sketch"), "contract": templates.contract(spec, 2)}
+        common = {**_common(work, target, spec), "hints": templates.hints("sketch")}
+        if gpu_questions.on_gpu(target):
+            return gpu_questions.holes("sketch", common, {})
+        return {**common, "contract": templates.contract(spec, 2)}
 
     def _kernel_holes(self, work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
-        sketch = work.sketch
+        sketch, common = work.sketch, {**_common(work, target, spec), "hints": templates.hints("kernel")}
+        if gpu_questions.on_gpu(target):
+            own = {"parameters": json.dumps(gpu_questions.parameters(sketch, target, spec)), "example": gpu_questions.example(target)}
+            return gpu_questions.holes("kernel", common, {**own, "declaration": declaration(sketch)})
         return {
-            **_common(work, target, spec),
-            "hints": templates.hints("kernel"),
+            **common,
             "contract": templates.contract(spec, 3),
             "sketch": sketch.source,
             "declaration": declaration(sketch),
@@ -201,15 +209,17 @@ class LlmAuthor:
         self, work: Work, target: Target, spec: OperatorSpec, attempts: Sequence[Attempt]
     ) -> dict[str, str]:
         base = _base(attempts)
-        return {
-            **_common(work, target, spec),
-            "contract": templates.contract(spec, 2, 3),
+        own = {
             "sketch": work.sketch.source,
             "declaration": declaration(work.sketch),
             "script": work.script,
             "feedback": feedback(base, spec, target),
             "history": "\n".join(f"- {attempt}" for attempt in attempts if attempt is not base) or "None.",
         }
+        common = _common(work, target, spec)
+        if gpu_questions.on_gpu(target):
+            return gpu_questions.holes("repair", common, own)
+        return {**common, **own, "contract": templates.contract(spec, 2, 3)}
 
     def _adopted(self, target: Target, spec: OperatorSpec) -> Draft:
         draft = self._at(target, spec).adopted
@@ -219,6 +229,13 @@ class LlmAuthor:
 
     def _at(self, target: Target, spec: OperatorSpec) -> Work:
         return self._work.setdefault(case_of(target, spec), Work())
+
+
+def _read_sketch(text: str, cut: bool, target: Target, spec: OperatorSpec) -> SketchAnswer:
+    """Read the answer to the sketch question: C with its declaration, or a GPU's launch plan."""
+    if gpu_questions.on_gpu(target):
+        return gpu_questions.read_plan(block(text, "json", cut), target, spec)
+    return read_sketch(block(text, "c", cut), block(text, "json", cut), target, spec)
 
 
 def case_of(target: Target, spec: OperatorSpec) -> str:
@@ -276,7 +293,7 @@ def few_shot(target: Target) -> str:
 def _common(work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
     return {
         "operator": templates.operator(spec),
-        "factors": templates.factors(target) + (work.manual or ""),
+        "factors": templates.factors(target) + (gpu_questions.factors(target) if gpu_questions.on_gpu(target) else "") + (work.manual or ""),
         "header": templates.header(spec),
     }
 

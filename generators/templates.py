@@ -56,7 +56,7 @@ def answers(text: str, wanted: str) -> bool:
 
 def fingerprint(name: str) -> str:
     """Return a digest of a template and everything fixed that fills it: hints, contract, header."""
-    parts = [HERE / "prompts" / f"{name}.md", HERE / "CONTRACT.md", HEADER, *sorted((HERE / "hints").glob("*.md"))]
+    parts = [HERE / "prompts" / f"{name}.md", HERE / "CONTRACT.md", HERE / "CONTRACT_GPU.md", HEADER, *sorted((HERE / "hints").glob("*.md"))]
     return digest([path.read_text(encoding="utf-8") for path in parts])
 
 

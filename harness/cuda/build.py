@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.cuda.compiler import Compiled, CudaCompiler
 from harness.cuda.plan import LaunchPlan, Resolved, case_names
+from harness.cuda.screen import screen_cuda
 from harness.errors import BadRequest
 from harness.kernel import Candidate, Sketch, TunableKind
 from harness.operator import OperatorSpec
@@ -91,13 +92,23 @@ def occupancy(launch_block: int, shared_bytes: int, found: Compiled, limits: Map
 
 
 class CudaBuilder:
-    """Builds candidates of one sketch and script for one GPU."""
+    """Builds candidates of one sketch and script for one GPU; a language model's are screened, and compiled only."""
 
     def __init__(
-        self, target: Target, sketch: Sketch, script: str, store: Store, sandbox: Sandbox, spec: OperatorSpec, *, trusted: bool
+        self,
+        target: Target,
+        sketch: Sketch,
+        script: str,
+        store: Store,
+        sandbox: Sandbox,
+        spec: OperatorSpec,
+        *,
+        trusted: bool,
+        compile_only: bool = False,
     ) -> None:
-        if not trusted:
-            raise BadRequest(f"{target.name}: only checked-in kernels run on a GPU yet; leave --llm out")
+        if not trusted and not compile_only:
+            raise BadRequest(f"{target.name}: only checked-in kernels run on a GPU yet; python -m benchmarks.gpu.draft compiles others")
+        self._trusted = trusted
         self._target, self._sketch, self._spec = target, sketch, spec
         self._plan = LaunchPlan.from_mapping(json.loads(sketch.source))
         self._script = KernelScript(script, store, sandbox, trusted=trusted)
@@ -138,6 +149,9 @@ class CudaBuilder:
     def _object(self, candidate: Candidate, kernels: KernelSet | Verdict) -> CudaObject | Verdict:
         if isinstance(kernels, Verdict):
             return kernels
+        screened = [screen_cuda(kernel.name, kernel.text) for kernel in kernels.values() if not self._trusted]
+        if refused := next((verdict for verdict in screened if not verdict.ok), None):
+            return refused
         parameters = self.parameters(candidate)
         return CudaObject(
             name=candidate.key,

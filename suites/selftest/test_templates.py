@@ -9,6 +9,7 @@ import pytest
 from generators import templates
 from generators.accounts import Limits, Metered
 from generators.answers import block, read_sketch
+from generators.gpu_questions import on_gpu
 from generators.llm import Prompt, open_llm
 from generators.llm_author import LlmAuthor, few_shot, make_draft
 from generators.llm_policy import legal_text
@@ -28,6 +29,10 @@ ANSWERS = {
     ("vanilla", 0): "nothing",
     ("cot", 0): "nothing",
     ("plain", 0): "nothing",
+}
+ON_GPU = {
+    **ANSWERS,
+    ("sketch", 0): '```json\n{"tunable": [], "plan": {"launch": [{"kernel": "k", "grid": [1], "block": 32, "args": ["int:1"]}]}}\n```',
 }
 FAILED = Verdict(outcome=Outcome.WRONG, reason="C[0, 0] is 1, not 2; 3 of 4 differ")
 
@@ -56,7 +61,7 @@ def sample_target() -> Target:
 def prompts(target: Target, name: str) -> dict[str, str]:
     """Return every prompt of the author for an operator's first small shape."""
     spec = operators()[name].shape_sets["smoke"][0]
-    llm = ScriptedLlm(ANSWERS)
+    llm = ScriptedLlm(ON_GPU if on_gpu(target) else ANSWERS)
     writer = LlmAuthor(Metered(llm, Limits()))
     draft = writer.propose(target, spec, [])
     writer.propose(target, spec, [Attempt(number=1, verdict=FAILED, draft=draft)])
@@ -101,6 +106,17 @@ def test_the_example_obeys_the_contract(target):
     assert imported <= set(sys.stdlib_module_names) | {"collections.abc"}
     assert f"; yours is for {target.isa}:" in text
     assert f", for {target.isa};" not in text
+
+
+@pytest.mark.parametrize("question", ["sketch", "kernel", "repair"])
+def test_prompt_for_a_gpu_is_the_golden_one(question, monkeypatch):
+    monkeypatch.setattr("generators.gpu_questions.example", lambda target: "(the expert's script for other kernels)")
+    (target,) = [one for one in EVERY_TARGET if one.name == "a100"]
+    text = prompts(target, "gemm")[question]
+
+    assert "launch plan" in text
+    assert "opw.h" not in text
+    assert_golden(f"gpu_{question}", text)
 
 
 def test_hints_go_to_the_question_they_help():
