@@ -16,7 +16,7 @@ from harness.operators.gemm import GemmSpec
 from harness.target import load_target
 
 ODD = GemmSpec(m=127, n=129, k=131)
-TARGETS = ("a72", "a76", "c908", "c910", "k1")
+TARGETS = ("a72", "a76", "c906", "c908", "c910", "k1")
 
 
 class Absent:
