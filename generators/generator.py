@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,24 @@ class Expert:
     name = "expert"
     trusted = True
 
-    @property
+    def __init__(self) -> None:
+        self._served: dict[OperatorSpec, tuple[Target, Sequence[Sketch]]] = {}
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Return a digest of every sketch, script and the model behind the start points."""
+        """Return a digest of every sketch, script and the model behind the start points, read once."""
         places = ("sketches/*", "emit/*.py", "parts/*.py", "blocking.py")
         files = sorted(path for place in places for path in GENERATORS.glob(place))
         return digest([(path.name, path.read_text()) for path in files if path.is_file()])
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         """Return the checked-in sketches that serve the spec on the target, and have a kernel script for it."""
+        asked = self._served.get(spec)  # a case asks several times, and reading all declarations takes 7 ms
+        if asked is None or asked[0] is not target:
+            self._served[spec] = asked = (target, self._serving(target, spec))
+        return asked[1]
+
+    def _serving(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         names = sketch_names(target, spec)
         if not names:
             raise TargetUnavailable(
@@ -59,7 +69,7 @@ class Expert:
         if not served:
             known = ", ".join(sorted({emitter["isa"] for emitter in emitters().values()}))
             raise TargetUnavailable(f"{target.name}: the expert writes no {target.isa} kernels for {spec.slug}; it knows {known}")
-        return [load_sketch(name, target, spec) for name in served]
+        return tuple(load_sketch(name, target, spec) for name in served)
 
     def kernel_script(self, target: Target, sketch: Sketch) -> str:
         """Return the checked-in kernel script for a sketch and the target's instruction set."""

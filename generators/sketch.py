@@ -107,10 +107,11 @@ def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> d
     """Return what formulas see of target, spec and declaration."""
     names: dict[str, float] = {**target.factors, **spec.dims()}
     names |= {f"scalar_{index}": value for index, value in enumerate(spec.scalars())}
+    out = output_dtype(spec)
     for dtype in DType:
-        names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(output_dtype(spec) is dtype)}
+        names |= {f"dtype_{dtype}": int(spec.dtype is dtype), f"out_{dtype}": int(out is dtype)}
         names[f"acc_{dtype}"] = int(getattr(spec, "acc_dtype", None) is dtype)
-    names |= {"in_bytes": spec.dtype.bytes, "out_bytes": output_dtype(spec).bytes}
+    names |= {"in_bytes": spec.dtype.bytes, "out_bytes": out.bytes}
     names |= {f"has_{feature}": int(feature in target.features) for feature in EXTENSIONS}
     for key, formula in declared.get("names", {}).items():
         names[key] = evaluate(formula, names)
