@@ -42,9 +42,6 @@ class Expert:
     name = "expert"
     trusted = True
 
-    def __init__(self) -> None:
-        self._served: dict[OperatorSpec, tuple[Target, Sequence[Sketch]]] = {}
-
     @cached_property
     def fingerprint(self) -> str:
         """Return a digest of every sketch, script and the model behind the start points, read once."""
@@ -58,6 +55,11 @@ class Expert:
         if asked is None or asked[0] is not target:
             self._served[spec] = asked = (target, self._serving(target, spec))
         return asked[1]
+
+    @cached_property
+    def _served(self) -> dict[OperatorSpec, tuple[Target, Sequence[Sketch]]]:
+        """Return what was read so far."""
+        return {}
 
     def _serving(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         names = sketch_names(target, spec)
