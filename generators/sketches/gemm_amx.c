@@ -67,22 +67,17 @@ static void pack_b(const struct plan *p, const input *from, int64_t cols, int64_
                 tile_of_b(from + t * p->b_across + l * p->b_along, p->b_across, p->b_along, cols - t, deep - l, to);
 }
 
-/*
- * Every block of tiles of one MC x NC x KC product. Where the sums have a block of their own, the last product of a block of
- * tiles goes to C at once, while its sums are in L1.
- */
-static void multiply(const struct plan *p, micro_tile *kernel, int64_t rows, int64_t cols, int64_t deep, const input *a,
-                     const input *b, sum *sums, output *c, int first, int last, int hold_b)
+/* Every block of tiles of one MC x NC x KC product. */
+static void multiply(const struct plan *p, const struct block *at, micro_tile *kernel, int64_t deep, const input *a, const input *b,
+                     int hold_b)
 {
     int64_t steps = (deep + DEPTH - 1) / DEPTH, wide = steps * DEPTH;
-    int64_t outer = hold_b ? cols : rows, inner = hold_b ? rows : cols;
+    int64_t outer = hold_b ? at->cols : at->rows, inner = hold_b ? at->rows : at->cols;
     int64_t outer_step = hold_b ? p->nr : p->mr, inner_step = hold_b ? p->mr : p->nr;
     for (int64_t o = 0; o < outer; o += outer_step)
         for (int64_t q = 0; q < inner; q += inner_step) {
             int64_t i = hold_b ? q : o, j = hold_b ? o : q;
-            tile_at(p, kernel, steps, a + i * wide, b + j * wide, sums, p->in_place ? c : 0, i, j, rows, cols, first);
-            if (last && !p->in_place)
-                put(p, sums + i * p->nc + j, 0, c + i * p->ldc + j, least(p->mr, rows - i), least(p->nr, cols - j));
+            tile_at(p, at, kernel, steps, a + i * wide, b + j * wide, i, j);
         }
 }
 
@@ -99,13 +94,14 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
         for (int64_t pc = 0; pc < p.k; pc += p.kc)
             pack_b(&p, from_b + jc * p.b_across + pc * p.b_along, cols, least(p.kc, p.k - pc), b + pc * p.nc);
         for (int64_t ic = 0; ic < p.m; ic += p.mc) {
-            int64_t rows = least(p.mc, p.m - ic), pc = 0;
-            output *c = (output *)args->operand[2] + ic * p.ldc + jc;
-            do {
+            struct block at = {(output *)args->operand[2] + ic * p.ldc + jc, sums, 0, least(p.mc, p.m - ic), cols, 1, 0};
+            int64_t pc = 0;
+            do { /* once where k is 0, for the zeros */
                 int64_t deep = least(p.kc, p.k - pc);
-                pack_a(&p, from_a + ic * p.a_down + pc * p.a_along, rows, deep, a);
-                multiply(&p, kernel, rows, cols, deep, a, b + pc * p.nc, sums, c, pc == 0, pc + p.kc >= p.k,
-                         tunables->value[OPW_HOLD_B] != 0);
+                at.first = pc == 0;
+                at.last = pc + p.kc >= p.k;
+                pack_a(&p, from_a + ic * p.a_down + pc * p.a_along, at.rows, deep, a);
+                multiply(&p, &at, kernel, deep, a, b + pc * p.nc, tunables->value[OPW_HOLD_B] != 0);
             } while ((pc += p.kc) < p.k);
         }
     }

@@ -186,14 +186,13 @@ static void excess(const struct plan *p, const input *restrict b, int64_t cols, 
             to[j] += 128 * (sum)b[j * p->b_across + l];
 }
 
-/* Every micro-tile of a block; c is null where the sums have a block of their own. */
-static void multiply(const struct plan *p, micro_tile *kernel, int64_t rows, int64_t cols, int64_t k, const packed *a,
-                     const packed *b, sum *sums, output *c, int first)
+/* Every micro-tile of a block. */
+static void multiply(const struct plan *p, const struct block *at, micro_tile *kernel, int64_t k, const packed *a, const packed *b)
 {
     int64_t deep = round_up(k, GROUP), steps = deep / GROUP;
-    for (int64_t i = 0; i < rows; i += p->mr)
-        for (int64_t j = 0; j < cols; j += p->nr)
-            tile_at(p, kernel, steps, a + i * deep, b + j * deep, sums, c, i, j, rows, cols, first);
+    for (int64_t i = 0; i < at->rows; i += p->mr)
+        for (int64_t j = 0; j < at->cols; j += p->nr)
+            tile_at(p, at, kernel, steps, a + i * deep, b + j * deep, i, j);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
@@ -212,18 +211,16 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
             pack(from_b + jc * p.b_across + pc * p.b_along, p.b_across, p.b_along, cols, p.nr, least(p.kc, p.k - pc), 0,
                  b + pc * p.nc);
         for (int64_t ic = 0; ic < p.m; ic += p.mc) {
-            int64_t rows = least(p.mc, p.m - ic);
-            output *c = (output *)args->operand[2] + ic * p.ldc + jc;
-            if (p.k == 0)
-                for (int64_t i = 0; i < p.mc * p.nc; i++)
-                    sums[i] = 0;
-            for (int64_t pc = 0; pc < p.k; pc += p.kc) {
+            struct block at = {(output *)args->operand[2] + ic * p.ldc + jc, sums, MODE == 3 ? less : 0,
+                               least(p.mc, p.m - ic), cols, 1, 0};
+            int64_t pc = 0;
+            do { /* once where k is 0, for the zeros */
                 int64_t k = least(p.kc, p.k - pc);
-                pack(from_a + ic * p.a_down + pc * p.a_along, p.a_down, p.a_along, rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
-                multiply(&p, kernel, rows, cols, k, a, b + pc * p.nc, sums, p.in_place ? c : 0, pc == 0);
-            }
-            if (!p.in_place)
-                put(&p, sums, MODE == 3 ? less : 0, c, rows, cols);
+                at.first = pc == 0;
+                at.last = pc + p.kc >= p.k;
+                pack(from_a + ic * p.a_down + pc * p.a_along, p.a_down, p.a_along, at.rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
+                multiply(&p, &at, kernel, k, a, b + pc * p.nc);
+            } while ((pc += p.kc) < p.k);
         }
     }
     return 0;

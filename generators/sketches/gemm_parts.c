@@ -110,12 +110,12 @@ static inline output finish(sum total, double alpha, double beta, const output *
 #endif
 }
 
-/* C of one block from its sums, less what they have too much in each column. */
-static void put(const struct plan *p, const sum *restrict from, const sum *restrict less, output *restrict to, int64_t rows,
-                int64_t cols)
+/* Rows and columns of C from their sums, `pitch` apart, less what they have too much in each column. */
+static void put(const struct plan *p, const sum *restrict from, int64_t pitch, const sum *restrict less, output *restrict to,
+                int64_t rows, int64_t cols)
 {
     double alpha = p->alpha, beta = p->beta;
-    for (int64_t i = 0; i < rows; i++, from += p->nc, to += p->ldc)
+    for (int64_t i = 0; i < rows; i++, from += pitch, to += p->ldc)
         for (int64_t j = 0; j < cols; j++)
             to[j] = finish(less ? from[j] - less[j] : from[j], alpha, beta, to + j);
 }
@@ -132,15 +132,33 @@ static void edge(const struct plan *p, micro_tile *kernel, int64_t steps, const 
         }
 }
 
-/* The micro-tile at row i and column j of a block; c is null where the sums have a block of their own. */
-static inline void tile_at(const struct plan *p, micro_tile *kernel, int64_t steps, const void *a, const void *b, sum *sums,
-                           output *c, int64_t i, int64_t j, int64_t rows, int64_t cols, int first)
+/* A block of C that is being summed: its first element, its extents, the block of sums, which KC block of k this is. */
+struct block {
+    output *c;
+    sum *sums;
+    const sum *less; /* what the sums of a column have too much, or null */
+    int64_t rows, cols;
+    int first, last;
+};
+
+/* The micro-tile at row i and column j of a block. Its sums stand in C, or apart until the last of k has been added. */
+static inline void tile_at(const struct plan *p, const struct block *at, micro_tile *kernel, int64_t steps, const void *a,
+                           const void *b, int64_t i, int64_t j)
 {
-    int fresh = first && !p->add;
-    if (!c)
-        kernel(steps, a, b, sums + i * p->nc + j, p->nc * (int64_t)sizeof(sum), first);
-    else if (i + p->mr <= rows && j + p->nr <= cols)
-        kernel(steps, a, b, c + i * p->ldc + j, p->ldc * (int64_t)sizeof(output), fresh);
-    else
-        edge(p, kernel, steps, a, b, sums, c + i * p->ldc + j, least(p->mr, rows - i), least(p->nr, cols - j), fresh);
+    int64_t rows = least(p->mr, at->rows - i), cols = least(p->nr, at->cols - j);
+    output *c = at->c + i * p->ldc + j;
+    int fresh = at->first && !p->add;
+    if (!p->in_place) {
+        /* all of k at once: in cache only as long as it is needed */
+        int alone = at->first && at->last;
+        int64_t pitch = alone ? p->nr : p->nc;
+        sum *sums = alone ? at->sums : at->sums + i * p->nc + j;
+        kernel(steps, a, b, sums, pitch * (int64_t)sizeof(sum), at->first);
+        if (at->last)
+            put(p, sums, pitch, at->less ? at->less + j : 0, c, rows, cols);
+    } else if (rows == p->mr && cols == p->nr) {
+        kernel(steps, a, b, c, p->ldc * (int64_t)sizeof(output), fresh);
+    } else {
+        edge(p, kernel, steps, a, b, at->sums, c, rows, cols, fresh);
+    }
 }
