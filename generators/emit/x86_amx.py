@@ -82,7 +82,8 @@ class Block:
         text.label("first")
         text(*(f"tilezero tmm{index}" for index in range(self.sums)))
         text.label("ready")
-        text("mov rax, rdi", f"shr rax, {self.unroll.bit_length() - 1}", f"jz {text.local('rest')}", ".p2align 5")
+        # a shift by 0 leaves the flags as they were
+        text("mov rax, rdi", f"shr rax, {self.unroll.bit_length() - 1}", "test rax, rax", f"jz {text.local('rest')}", ".p2align 5")
         text.label("turn")
         text.block("compute", [line for step in range(self.unroll) for line in self.step(step)])
         text(f"add rsi, {self.unroll * TILE * self.ta}", f"add rdx, {self.unroll * TILE * self.tb}")

@@ -66,7 +66,8 @@ class Panel:
         text.label("first")
         text(*(machine.zero(index) for index, _, _ in tile))
         text.label("ready")
-        text("mov rax, rdi", f"shr rax, {self.unroll.bit_length() - 1}", f"jz {text.local('rest')}", ".p2align 5")
+        # a shift by 0 leaves the flags as they were
+        text("mov rax, rdi", f"shr rax, {self.unroll.bit_length() - 1}", "test rax, rax", f"jz {text.local('rest')}", ".p2align 5")
         text.label("turn")
         text.block("compute", [line for step in range(self.unroll) for line in self.step(step, prefetch=True)])
         text(f"add rsi, {self.unroll * step_a}", f"add rdx, {self.unroll * step_b}", "dec rax", f"jnz {text.local('turn')}")

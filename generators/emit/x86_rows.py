@@ -67,7 +67,7 @@ class Rows:
         for before, base in pairwise(self.bases):
             text(f"lea {base}, [{before} + 2*r9]", f"add {base}, r9")
         text(*(machine.zero(index) for index in range(self.first_b)))
-        text("mov rax, rdi", f"shr rax, {self.turn.bit_length() - 1}", f"jz {text.local('rest')}", ".p2align 5")
+        text("mov rax, rdi", f"shr rax, {self.turn.bit_length() - 1}", "test rax, rax", f"jz {text.local('rest')}", ".p2align 5")
         text.label("turn")
         text(*(line for step in range(self.turn) for line in self.step(step)), *self.advance(self.turn))
         text("dec rax", f"jnz {text.local('turn')}")

@@ -87,7 +87,7 @@ class TileMachine:
         results = {"mov": value, "add": was + value, "and": was & value, "test": was & value, "dec": was - 1}
         results |= {"shr": was >> min(value, 63), "shl": was << min(value, 63)}
         result = results[word]
-        if word != "mov":
+        if word != "mov" and not (word in ("shr", "shl") and value == 0):  # a shift by 0 leaves the flags (Intel SDM)
             self.flag = result == 0
         if word != "test":
             registers[to] = result
