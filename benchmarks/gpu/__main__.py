@@ -11,10 +11,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.gpu.keep import fastest
 from benchmarks.gpu.sets import Restricted, Set, all_sets, chosen_set
 from generators.generator import Expert
 from harness.case import Case
@@ -69,6 +71,7 @@ class Run:
         empty = Record(
             kind="measurement", case=case.slug, run=self._run, target=case.target, spec=spec_key(spec),
             author=author.name, verdict=checked.verdict, identity=record.identity, candidate=record.candidate, clock="cuda",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             facts={"residual": checked.residual, "specs_verified": checked.specs},
         )  # fmt: skip
         choices = {"rounds": self._options.rounds, "sustained": self._options.sustained}
@@ -143,19 +146,24 @@ def geomean(values: Sequence[float]) -> float:
     return exp(sum(map(log, values)) / len(values)) if values else float("nan")
 
 
-def summary(rows: Sequence[dict], sets: Sequence[Set]) -> list[str]:
-    """Return a line a set: cases measured, geometric means, the lowest, the goal."""
-    texts = [f"{'set':16} {'cases':>7} {'best peer':>10} {'lowest':>7} {'apart':>7} {'sustained':>10}  goal; by library"]
+def summary(rows: Sequence[dict], sets: Sequence[Set], fastest: Mapping[tuple[str, str], float]) -> list[str]:
+    """
+    Return a line a set: cases measured, geometric means, the lowest, the goal.
+
+    "apart": no launch before the end of the one before; "ever": against the fastest time of a library in any session.
+    """
+    texts = [f"{'set':16} {'cases':>7} {'best peer':>10} {'lowest':>7} {'apart':>7} {'ever':>7} {'sustained':>10}  goal; by library"]
     for one in sets:
         own = [row for row in rows if row["set"] == one.name and row["verdict"]["outcome"] == "ok"]
         peers = [{name: p for name, p in row["facts"].get("peers", {}).items() if "ratio" in p} for row in own]
         best = [min(p["ratio"] for p in entry.values()) for entry in peers if entry]
         apart = [min(p.get("ratio_apart", p["ratio"]) for p in entry.values()) for entry in peers if entry]
+        ever = [fastest[one.name, row["case"]] / median(row["samples_s"]) for row in own if (one.name, row["case"]) in fastest]
         long = [min(p["sustained_ratio"] for p in e.values() if "sustained_ratio" in p) for e in peers if any("sustained_ratio" in p for p in e.values())]
         names = sorted({name for entry in peers for name in entry})
         each = " ".join(f"{name} {geomean([e[name]['ratio'] for e in peers if name in e]):.3f}" for name in names)
         texts.append(
-            f"{one.name:16} {len(own):3}/{len(one.specs):3} {geomean(best):10.3f} {min(best, default=float('nan')):7.3f} {geomean(apart):7.3f}"
+            f"{one.name:16} {len(own):3}/{len(one.specs):3} {geomean(best):10.3f} {min(best, default=float('nan')):7.3f} {geomean(apart):7.3f} {geomean(ever):7.3f}"
             f" {geomean(long):10.3f}  {one.goal}; {each}"
         )
     return texts
@@ -181,7 +189,8 @@ def main() -> int:
     if options.show:
         rows = [json.loads(text) for text in options.show.read_text().splitlines()]
         print("\n".join(line(Record.from_json(row)) for row in rows))
-        print("\n".join(summary(rows, [one for one in sets if any(row["set"] == one.name for row in rows)])))
+        shown = [one for one in sets if any(row["set"] == one.name for row in rows)]
+        print("\n".join(summary(rows, shown, fastest(options.show))))
         return 0
     with Store.open(options.store) as store, compiling_ahead(options):
         run, missed = Run(Workbench(store, allow_unsafe=False), options), []
@@ -197,7 +206,7 @@ def main() -> int:
                         print(f"{spec.slug}: {failure}", flush=True)
         finally:
             run.close()
-        print("\n".join(summary(run.rows, sets)))
+        print("\n".join(summary(run.rows, sets, {})))
         if missed:
             print(f"not reached in {options.limit:.0f} s: {len(missed)} cases, {missed[0]} to {missed[-1]}")
     return 0

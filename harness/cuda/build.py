@@ -40,7 +40,8 @@ class CudaObject:
     @property
     def early(self) -> bool:
         """Return whether a launch may begin while the one before it ends."""
-        return self.plan is not None and any(launch.early != "0" for launch in self.plan.launches)
+        wanted = self.plan is not None and self.values.get("early", 1)
+        return bool(wanted) and any(launch.early != "0" for launch in self.plan.launches)
 
     def apart(self) -> "CudaObject":
         """Return the same with every launch waiting until the one before it is over."""
