@@ -41,7 +41,7 @@ def test_the_newest_row_of_a_case_stays_and_a_failed_one_is_left_out(kept):
 
 
 def test_a_slow_day_of_a_library_is_no_gain(kept):
-    """The fastest time of any session is what `ever` is held against."""
+    """The fastest time of any session is what the strict ratio is held against."""
     kept(1, row("a", 3e-6, 4e-6))
     path = kept(2, row("b", 2e-6, 6e-6))
     assert {("ragged", CASE): 4e-6} == fastest(path)
