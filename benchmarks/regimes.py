@@ -149,11 +149,27 @@ def show(records: Sequence[Record]) -> None:
         print()
 
 
+def show_rows(records: Sequence[Record], words: str) -> None:
+    """Print the last measurement of each case whose id has the words, with every library's ratio."""
+    for machine, cases in by_machine(records).items():
+        chosen = {name: tried[0] for name, tried in cases.items() if words in name}
+        peers = sorted({peer.name for case in chosen.values() for peer in case.peers})
+        print(f"{machine}\n\n| case | GFLOP/s | of peak |{''.join(f' x {name} |' for name in peers)} A/A |")
+        print(f"|---|---|---|{'---|' * len(peers)}---|")
+        for name, case in sorted(chosen.items()):
+            ratios = {p.name: f"{p.ratio:.2f} [{p.ratio_low:.2f}, {p.ratio_high:.2f}]" for p in case.peers if p.ok and p.ratio}
+            control = f"{case.a_a.low:.2f} to {case.a_a.high:.2f}" if case.a_a else ""
+            speed = f"{case.throughput_gflops:.1f} | {100 * case.peak_fraction:.0f}%"
+            print(f"| {name.removeprefix('host-')} | {speed} | {' | '.join(ratios.get(peer, '') for peer in peers)} | {control} |")
+        print()
+
+
 def main() -> None:
     """Print the table, or keep measurements."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.regimes", description=__doc__.splitlines()[1])
     parser.add_argument("--store", action="store_true", help="judge this store's measurements")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add this store's measurements to a file of records")
+    parser.add_argument("--rows", metavar="WORDS", help="print the cases whose id has these words, as sgemm- or sconv-")
     chosen = parser.parse_args()
     records = [record for path in sorted(KEPT.glob("*.jsonl")) for record in read_records(path)]
     if chosen.store or chosen.keep:
@@ -164,7 +180,10 @@ def main() -> None:
         before = read_records(chosen.keep) if chosen.keep.exists() else []
         chosen.keep.parent.mkdir(parents=True, exist_ok=True)
         chosen.keep.write_text("".join(f"{line}\n" for line in kept([*before, *measured])))
-    show(records)
+    if chosen.rows is None:
+        show(records)
+    else:
+        show_rows(records, chosen.rows)
 
 
 if __name__ == "__main__":
