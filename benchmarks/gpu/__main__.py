@@ -148,7 +148,7 @@ def geomean(values: Sequence[float]) -> float:
 
 def apart_s(row: dict) -> float:
     """Return a row's seconds where no launch begins before the end of the one before."""
-    return median(row["facts"]["every_round_s"].get(APART) or row["samples_s"])
+    return median(row["facts"].get("every_round_s", {}).get(APART) or row["samples_s"])
 
 
 def summary(rows: Sequence[dict], sets: Sequence[Set], fastest: Mapping[tuple[str, str], float]) -> list[str]:

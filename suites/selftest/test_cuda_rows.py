@@ -2,9 +2,11 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu import __main__ as benchmark
 from benchmarks.gpu import keep
 from benchmarks.gpu.keep import fastest, peer_times
 from benchmarks.gpu.sets import all_sets
@@ -50,3 +52,13 @@ def test_a_slow_day_of_a_library_is_no_gain(kept):
 
 def test_a_library_that_was_not_timed_has_no_line():
     assert ["cublas"] == [one["peer"] for one in peer_times([row("a", 3e-6, 4e-6)])]
+
+
+def test_the_table_of_the_kept_rows_is_printed(monkeypatch, capsys):
+    """One line a row, then one a set that has rows: what docs/performance/gpu.md holds."""
+    path = Path(__file__).parents[2] / "docs" / "performance" / "gpu" / "h100.jsonl"
+    monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "--show", str(path)])
+    assert 0 == benchmark.main()
+    printed, rows = capsys.readouterr().out.splitlines(), keep.read(path)
+    assert len(rows) + 1 + len({one["set"] for one in rows}) == len(printed)
+    assert [] == [line for line in printed[len(rows) + 1 :] if "/" not in line.split()[1]]
