@@ -155,7 +155,7 @@ def summary(rows: Sequence[dict], sets: Sequence[Set], fastest: Mapping[tuple[st
     """
     Return a line a set: cases measured, geometric means, the lowest, the goal.
 
-    "apart": no launch before the end of the one before; "strict": apart, and against the fastest time of a library in any session.
+    "apart": no launch before the end of the one before; "strict": apart, and against the fastest time of a library in any run.
     """
     texts = [f"{'set':16} {'cases':>7} {'best peer':>10} {'lowest':>7} {'apart':>7} {'strict':>7} {'sustained':>10}  goal; by library"]
     for one in sets:

@@ -2,7 +2,7 @@
 Take results of `python -m benchmarks.gpu` into the tree: `python -m benchmarks.gpu.keep docs/performance/gpu/h100.jsonl OUT...`.
 
 Of each case the newest row stays, and the newest winner goes to harness/tuned/NAME.jsonl. What the libraries took in every
-session goes to NAME_peers.jsonl beside the rows: cuDNN's choice of an engine is a matter of luck now and then, and a row
+run goes to NAME_peers.jsonl beside the rows: cuDNN's choice of an engine is a matter of luck now and then, and a row
 should not shine because its peer had a bad day.
 """
 
@@ -25,7 +25,7 @@ def read(path: Path) -> list[Row]:
 
 
 def peers_path(rows: Path) -> Path:
-    """Return where the libraries' times of all sessions lie."""
+    """Return where the libraries' times of all runs lie."""
     return rows.with_name(f"{rows.stem}_peers.jsonl")
 
 
@@ -40,7 +40,7 @@ def peer_times(rows: Iterable[Row]) -> list[Row]:
 
 
 def fastest(rows: Path) -> dict[tuple[str, str], float]:
-    """Return by set and case the seconds of the fastest library in any session."""
+    """Return by set and case the seconds of the fastest library in any run."""
     found: dict[tuple[str, str], float] = {}
     for one in read(peers_path(rows)):
         key = one["set"], one["case"]
