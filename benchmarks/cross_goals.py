@@ -13,7 +13,6 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from math import exp, log
 
 from benchmarks.emulator_speed import speeds
 from benchmarks.published_rows import published, specs_of
@@ -25,6 +24,7 @@ from harness.operators import operators
 from harness.operators.gemm import GemmSpec
 from harness.record import Record
 from harness.sampling import MEASURED_FLOPS, sample
+from harness.stats import geometric_mean
 from harness.store import Store, default_store
 from harness.target import Target
 from harness.workbench import Workbench
@@ -46,11 +46,6 @@ class Goal:
     found: str
     wanted: str
     met: bool
-
-
-def geometric_mean(values: list[float]) -> float:
-    """Return the mean of positive values."""
-    return exp(sum(map(log, values)) / len(values))
 
 
 def validation(target: str) -> Iterator[Goal]:

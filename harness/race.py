@@ -25,7 +25,7 @@ SHARE = 0.1
 """Share of the seconds that the heats may take, and again as much for waiting until the core is ours."""
 DUEL_ROUNDS = 3
 BEHIND = 1.05
-"""A challenger whose first call is this much slower than the fastest call so far gets no second."""
+"""A challenger whose first call is this much slower than the leader's gets no second."""
 AHEAD = 0.99
 """A challenger takes the place of the fastest from here on: two calls of equal code differ by up to 1%."""
 

@@ -28,11 +28,11 @@ from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.operator import OperatorSpec
 from harness.record import Record, Verdict
-from harness.stats import median
+from harness.stats import geometric_mean, median
 from harness.store import Store
 from harness.tune import Budget
 from harness.tuned import lines, shipped
-from harness.verify import Verification
+from harness.verify import FRESH_SEED, Verification
 from harness.workbench import Workbench, spec_key
 
 
@@ -65,7 +65,7 @@ class Run:
         if isinstance(item, Verdict):
             raise HarnessError(f"{case.slug}: {item}")
         values = dict(Candidate.from_json(record.candidate).values)
-        checked = verified(record) if fresh else verify_on_gpu(self._worker, item, spec, values, 7919)
+        checked = verified(record) if fresh else verify_on_gpu(self._worker, item, spec, values, FRESH_SEED)
         known = self._bench.baselines(self._target)
         baselines = {name: one for name, one in known.items() if one.offers(case) and one.unavailable(case, self._target) is None}
         empty = Record(
@@ -141,9 +141,7 @@ def line(found: Record) -> str:
 
 def geomean(values: Sequence[float]) -> float:
     """Return the geometric mean; not a number where there is none."""
-    from math import exp, log
-
-    return exp(sum(map(log, values)) / len(values)) if values else float("nan")
+    return geometric_mean(values) if values else float("nan")
 
 
 def apart_s(row: dict) -> float:
