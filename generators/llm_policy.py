@@ -46,7 +46,7 @@ class LlmPolicy:
         batched: bool = False,
     ) -> None:
         """With ``batched`` the order of a node's action space is the first plan of that node: a call less a node."""
-        self.name = "llm" if history else "llm-blind"
+        self.name, self.quotes = ("llm", True) if history else ("llm-blind", False)
         self._llm, self._case, self._history, self._left = llm, case, history, calls
         self._common = {"operator": templates.operator(spec), "factors": templates.factors(target)}
         self._expert = Expert(history=history)

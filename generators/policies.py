@@ -28,6 +28,7 @@ class Chance:
     """Try any legal action with equal chance: plain tree search with a fixed expansion."""
 
     name: str = "random"
+    quotes: bool = False
 
     def actions(self, candidate: Candidate, history: History, legal: Sequence[Action]) -> Sequence[Action]:
         """Keep all."""
@@ -59,6 +60,7 @@ class Expert:
 
     history: bool = True
     name: str = "expert"
+    quotes: bool = False
 
     def actions(self, candidate: Candidate, history: History, legal: Sequence[Action]) -> Sequence[Action]:
         """Leave out families that lost on average wherever they were tried, unless nothing else is left."""

@@ -101,6 +101,8 @@ class Policy(Protocol):
     """Guides the expansion of the tree search: the built-in expert, an LLM, chance."""
 
     name: str
+    quotes: bool
+    """Whether costs are quoted to a model: a leader is then measured twice before it is told of, the dearer time counts."""
 
     def actions(self, candidate: Candidate, history: History, legal: Sequence[Action]) -> Sequence[Action]:
         """Answer "which of the legal actions are worth trying at this new node?" from the global history."""

@@ -1,5 +1,6 @@
 """The policy that asks a model: legal answers are followed, illegal ones refused and told, calls bounded."""
 
+import time
 from math import inf
 from random import Random
 
@@ -9,12 +10,14 @@ from generators.accounts import Limits, Metered
 from generators.generator import Expert, policy_of
 from generators.llm import Completion, NoAnswer, Prompt
 from generators.llm_policy import LlmPolicy
+from harness.case import Case
 from harness.errors import BadRequest
 from harness.kernel import Candidate, Tunable, TunableKind
 from harness.operators.gemm import GemmSpec
 from harness.search import Step, search_factory
 from harness.search.history import LIMIT, Statistics
 from harness.search.space import SketchSpace
+from harness.tune import Budget, Tuner
 from suites.selftest.goldens import assert_golden
 from suites.selftest.test_templates import sample_target
 
@@ -165,3 +168,23 @@ def test_calls_are_booked_on_the_case():
     LlmPolicy(metered, "case", SPEC, sample_target()).actions(START, Statistics(), LEGAL)
 
     assert 1 == metered.account("case").calls
+
+
+@pytest.mark.parametrize(("history", "looks"), [(True, 2), (False, 1)])
+def test_a_leader_is_measured_again_before_a_model_reads_of_it(history, looks, bench):
+    """The dearer time counts; what does not lead, and what a model without history never hears of, is measured once."""
+    case = Case(target="host", spec=GemmSpec(m=96, n=80, k=72))
+    steered = LlmPolicy(Model('{"actions": ["kc+8"]}'), case.slug, case.spec, bench.target("host"), history=history)
+    run = bench.store.begin_run(["selftest"], {})
+    budget = Budget(evaluations=12, seconds=30)
+    Tuner(bench, case, Expert(), run=run, budget=budget, seed=time.time_ns(), search="mcts", policy=steered).run()
+    tried = [one for one in bench.store.records(run=run, kind="evaluation") if one.verdict.ok]
+    best_s, leaders = inf, set()
+    for one in sorted(tried, key=lambda one: one.sequence):
+        first_s = one.facts["looks_s"][0]
+        leaders |= {one.sequence} if first_s < best_s else set()
+        best_s = min(best_s, one.facts["cost_s"])
+
+    assert {looks} == {len(one.facts["looks_s"]) for one in tried if one.sequence in leaders}
+    assert 1 in {len(one.facts["looks_s"]) for one in tried if one.sequence not in leaders}
+    assert [max(one.facts["looks_s"]) for one in tried] == [one.facts["cost_s"] for one in tried]
