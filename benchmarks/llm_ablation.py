@@ -27,7 +27,6 @@ from generators.llm.replay import Replay
 from generators.llm.transcript import append, read
 from generators.llm_policy import LlmPolicy
 from harness.errors import HarnessError
-from harness.operators.gemm import GemmSpec
 from harness.search import Search, search_factory
 from harness.search.space import SketchSpace
 from harness.target import load_target
@@ -99,11 +98,8 @@ def model_policy(table: Table, seed: int, history: bool, desk: Path | None) -> L
     """Return the policy of one seed, its answers from the kept transcript or the desk."""
     transcript = TRANSCRIPTS / f"{table.case}-{'history' if history else 'blind'}.jsonl"
     llm = Desk(desk, transcript) if desk else Replay(transcript)
-    target, _, shape = table.case.split("-")
-    m, n, k = map(int, shape.split("x"))
     case = f"{table.case}-{'history' if history else 'blind'}-seed-{seed}"
-    spec = GemmSpec(m=m, n=n, k=k)
-    return LlmPolicy(llm, case, spec, load_target(target), history=history, calls=CALLS, batched=True)
+    return LlmPolicy(llm, case, table.spec, load_target(table.case.split("-")[0]), history=history, calls=CALLS, batched=True)
 
 
 def curves(table: Table, desk: Path | None) -> tuple[dict[str, list[list[float]]], list[str]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.errors import BadRequest
 from harness.kernel import Candidate, Tunable, TunableKind
+from harness.operators.gemm import GemmSpec
 from harness.search.space import SketchSpace
 
 
@@ -37,6 +38,12 @@ class Table:
     machine: Mapping[str, Any] = field(default_factory=dict)
     recorded: str = ""
     """ISO 8601."""
+
+    @property
+    def spec(self) -> GemmSpec:
+        """Return the product that was tuned, as the case names it: tables are of plain fp32 products."""
+        m, n, k = map(int, self.case.split("-")[-1].split("x"))
+        return GemmSpec(m=m, n=n, k=k)
 
     @property
     def best_s(self) -> float:

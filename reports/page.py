@@ -7,6 +7,7 @@ from harness.store import Store
 from reports.history import History, load_histories
 from reports.load import Case, load_report
 from reports.render_html import render_html
+from reports.replays import load_replays
 
 HISTORIES = 60
 """Cases whose history is drawn."""
@@ -19,7 +20,8 @@ def render_page(store: Store, run: str = "last") -> str:
     with garbage.left_lying():
         report = load_report(store, run)
         histories = [one for case in report.cases[:HISTORIES] for one in load_histories(store, case.id)]
-        return render_html(report, _told(histories), load_texts(store, report.cases))
+        texts = load_texts(store, report.cases)
+        return render_html(report, _told(histories), texts, load_replays(store, report.run.id))
 
 
 def _told(histories: Iterable[History]) -> list[History]:

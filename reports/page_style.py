@@ -102,6 +102,7 @@ a { color: var(--ours); }
 .code details { border-top: 1px solid var(--line); padding: 0.35rem 0; }
 .code summary { cursor: pointer; font-size: 0.9rem; } .code pre { max-height: 32rem; overflow: auto; }
 circle.roof { fill: var(--ours); fill-opacity: 0.75; }
+.spread { fill: var(--ours); fill-opacity: 0.2; }
 .change { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 4 3; }
 @media (max-width: 30rem) { main { padding: 1.5rem 0.9rem 3rem; } figure { padding: 0.8rem 0.75rem 0.5rem; } }
 @media print { body { background: none; } .filters { display: none; } .code pre { max-height: none; } figure, .scroll, .tiles div { break-inside: avoid; } }

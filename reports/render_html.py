@@ -18,8 +18,10 @@ from reports.page_script import SCRIPT, SCRIPT_DIGEST, embedded
 from reports.page_style import STYLE
 from reports.page_table import result_tables
 from reports.plot_history import history_caption, history_plot
+from reports.plot_replay import replay_plot
 from reports.plot_roofline import roofline_plot
 from reports.plots import ratio_plot, search_plot, throughput_plot
+from reports.replays import Replay
 from reports.wording import (
     by_clock,
     clock_title,
@@ -38,7 +40,12 @@ PLOTTED = 150
 """Cases a bar or ratio plot shows; the table has them all."""
 
 
-def render_html(report: Report, histories: Sequence[History] = (), texts: Mapping[str, str] | None = None) -> str:
+def render_html(
+    report: Report,
+    histories: Sequence[History] = (),
+    texts: Mapping[str, str] | None = None,
+    replays: Sequence[Replay] = (),
+) -> str:
     """Return the page of a run; ``texts`` are sketches, scripts and assembly by their path in the store."""
     code = texts or {}
     title = f"Opwright run {report.run.id}"
@@ -51,7 +58,7 @@ def render_html(report: Report, histories: Sequence[History] = (), texts: Mappin
         tag("style", Markup(STYLE)),
     )
     body = [_header(report), result_tables(report.cases, code), _throughputs(report.cases), _ratios(report.cases)]
-    body += [_rooflines(report.cases), _searches(report.searches), _histories(histories)]
+    body += [_rooflines(report.cases), _searches(report.searches), _replays(replays), _histories(histories)]
     body += [_machine(report.cases), _reproduce(report), code_section(report.cases, code)]
     body += [embedded(report), tag("script", Markup(SCRIPT))]
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
@@ -173,6 +180,19 @@ def _searches(searches: Sequence[Search]) -> Markup:
         tag("p", intro + " Winners are measured again, so the table's figures differ.", class_="soft"),
         tag("div", *figures, class_="searches"),
     )
+
+
+def _replays(replays: Sequence[Replay]) -> Markup:
+    parts = [tag("h2", "Searches compared")] if replays else []
+    for replay in replays:
+        source = "modelled costs" if replay.modelled else "measurements"
+        intro = (
+            f"Best speed so far against evaluations, {counted(replay.seeds, 'seed')} each on a table of {replay.points} recorded"
+            f" {source}: the line is the median, the band least to most, the bar above the table's best; {replay.note}."
+        )
+        figures = [tag("figure", tag("h3", label), replay_plot(replay, label)) for label in replay.curves]
+        parts += [tag("h3", replay.case), tag("p", intro, class_="soft"), tag("div", *figures, class_="searches")]
+    return tag("section", *parts)
 
 
 def _progress(search: Search) -> str:

@@ -1,6 +1,6 @@
 """Figures 3a, 3b, 4 and the convolutions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from harness.compare import REFERENCE
@@ -10,6 +10,7 @@ from reports.load import case_of
 from reports.paper.ours import Measured, why_not
 from reports.paper.printed import FOOTNOTES, printed
 from reports.paper.section import Section, figure
+from reports.replays import Replay, load_replays
 from reports.wording import MISSING, gflops
 
 SIZES = (512, 1024, 2048, 4096)
@@ -18,8 +19,6 @@ SEEDS = 20
 """Searches of figure 3b for each contestant and table."""
 PLAIN_TUNED, OPENBLAS_SOURCE, OPENBLAS_TUNED = "plain C + AT", "OpenBLAS from source", "OpenBLAS + AT"
 """Names of figure 3a's other curves among the peers of a measurement."""
-REPLAY = "replay"
-"""Kind of the records that `suites/paper/test_fig3b.py` makes."""
 
 
 def figure_3a(store: Store, measured: Measured) -> list[Section]:
@@ -78,8 +77,7 @@ def _peer(record: Record | None, name: str) -> str:
 
 def figure_3b(store: Store, measured: Measured) -> list[Section]:
     """Return the tree search with history, without, and naive, replayed on recorded tables with an equal budget."""
-    latest = {record.case: record for record in store.records(kind=REPLAY)}
-    sections = [_replayed(record) for record in latest.values()]
+    sections = [_replayed(replay) for replay in load_replays(store)]
     notes = [FOOTNOTES["figures"]]
     if not sections:
         notes.insert(0, "ours: not replayed yet: pytest suites/paper -k fig3b")
@@ -88,25 +86,21 @@ def figure_3b(store: Store, measured: Measured) -> list[Section]:
     return sections
 
 
-def _replayed(record: Record) -> Section:
-    facts = record.facts
-    budgets: Sequence[int] = facts["budgets"]
-    curves: Mapping[str, Sequence[Sequence[float]]] = facts["best_share"]
-    rows = [
-        [label, *(_spread([curve[place] for curve in seeds]) for place in range(len(budgets)))]
-        for label, seeds in curves.items()
-    ]
+def _replayed(replay: Replay) -> Section:
+    rows = [[label, *(_spread(replay, label, place) for place in range(len(replay.budgets)))] for label in replay.curves]
+    best = f", {gflops(replay.best_gflops)} GFLOP/s," if replay.best_gflops else ""
     notes = [
-        f"share of the table's best speed after so many evaluations: median [least, most] over {facts['seeds']} seeds",
-        f"replayed on a table of {facts.get('points', 0)} recorded {'modelled costs' if record.target != 'host' else 'measurements'}",
-        *([facts["note"]] if facts.get("note") else []),
+        f"share of the table's best speed{best} after so many evaluations: median [least, most] over {replay.seeds} seeds",
+        f"replayed on a table of {replay.points} recorded {'modelled costs' if replay.modelled else 'measurements'}",
+        *([replay.note] if replay.note else []),
     ]
-    header = ("search", *(f"{budget} evaluations" for budget in budgets))
-    return Section(name="fig3b", title=f"Figure 3b, {record.case}", header=header, rows=rows, notes=notes)
+    header = ("search", *(f"{budget} evaluations" for budget in replay.budgets))
+    return Section(name="fig3b", title=f"Figure 3b, {replay.case}", header=header, rows=rows, notes=notes)
 
 
-def _spread(shares: Sequence[float]) -> str:
-    return f"{median(shares):.3f} [{min(shares):.3f}, {max(shares):.3f}]"
+def _spread(replay: Replay, search: str, place: int) -> str:
+    least, middle, most = replay.spread(search, place)
+    return f"{middle:.3f} [{least:.3f}, {most:.3f}]"
 
 
 def tvm_name(trials: int) -> str:

@@ -13,9 +13,11 @@ from harness.operators.gemm import GemmSpec
 from harness.store import Store
 from reports import __main__ as command
 from reports.history import change_points, load_histories
+from reports.page import render_page
 from reports.paper.ours import Measured
 from reports.paper.printed import FOOTNOTES, platforms, printed
 from reports.paper.tables import TABLES
+from reports.replays import REPLAY
 from suites.selftest.report_records import FACTS, FAILED, RECORD
 
 
@@ -196,3 +198,22 @@ def test_figure_3b_is_the_median_over_seeds(store, capsys):
 
     assert "over 5 seeds" in out
     assert 3 == out.count("MCTS")
+
+
+def test_the_page_draws_every_search_with_its_band(store):
+    facts = {"budgets": [1, 5, 20], "best_share": {"naive": [[0.5, 0.8, 1.0], [0.7, 0.9, 1.0], [0.6, 0.7, 1.0]]}, "best_gflops": 80.0}
+    run = store.begin_run([], {})
+    store.add(replace(RECORD, run=run, kind=REPLAY, case="fig3b-x", target="k1", facts=facts | {"points": 9, "note": "a note"}))
+    store.add(replace(RECORD, run=run, kind=REPLAY, case="broken", facts=facts | {"budgets": [5, 1, 20]}))
+    page = ElementTree.fromstring(render_page(store, run).removeprefix("<!doctype html>"))
+    (plot,) = [one for one in page.iter("svg") if (one.get("aria-label") or "").startswith("Replay")]
+    told = [title.text for title in plot.iter("title")]
+    (band,) = plot.iter("polygon")
+    heights = [float(point.split(",")[1]) for point in band.get("points").split()]
+
+    assert "Replay of naive on fig3b-x: GFLOP/s over evaluations, median and spread of 3 seeds" == plot.get("aria-label")
+    assert "1 evaluation: 48.0 [40.0, 56.0] GFLOP/s" in told
+    assert "5 evaluations: 64.0 [56.0, 72.0] GFLOP/s" in told
+    assert heights[:3] == sorted(heights[:3], reverse=True), "the upper edge rises"
+    assert heights[2] == heights[3], "at the last budget all seeds have found the best"
+    assert all(high <= low for high, low in zip(heights[:3], reversed(heights[3:]), strict=True))
