@@ -181,6 +181,12 @@ def target_names() -> list[str]:
     return sorted({"host", "cuda", *(path.stem for path in TARGETS.glob("*.toml"))})
 
 
+def other_names(name: str) -> tuple[str, ...]:
+    """Return what a sentence may also call a target (``called`` in its TOML file): its chip, a board that carries it."""
+    path = TARGETS / f"{name}.toml"
+    return tuple(tomllib.loads(path.read_text()).get("called", ())) if path.exists() else ()
+
+
 def load_target(name: str) -> Target:
     """Load a target from its TOML file (`host` is detected instead, see `harness.host`)."""
     path = TARGETS / f"{name}.toml"

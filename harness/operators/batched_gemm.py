@@ -187,7 +187,10 @@ _ATTENTION = tuple(
 
 OPERATOR = Operator(
     name="batched_gemm",
-    words=("batched gemm", "batched matmul", "batched matrix multiplication", "batch matmul", "bmm"),
+    words=(
+        *(f"batched {one}" for one in ("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "i8gemm", "gemms", "matmul", "matmuls")),
+        *("strided batched gemm", "batched matrix multiplication", "batch matmul", "bmm"),
+    ),
     from_json=lambda data: fields_from_json(BatchedGemmSpec, data),
     parse=_parse,
     example="fp32 batched GEMM 64x32x32x32 on host",

@@ -278,41 +278,76 @@ def _parse(rest: str, dtype: DType) -> Conv2dSpec:
     Read ``3x3 64->128 at 56x56`` and options: batch, stride, pad (or same/valid padding), dilation, groups or
     depthwise, bias, relu, prepacked, layout.
 
+    Channels may be ``64 input channels, 128 filters`` and the sizes ``n=1 c=64 h=56 w=56 k=128 r=3 s=3``, too.
     Batch is 1 and stride 1 unless given; without a word on padding, odd square kernels keep the image's size
     ("same" padding at stride 1), and others have to say theirs.
     """
     words = Words(rest)
-    names = {"n": "batch", "stride": "stride", "dilation": "dilation", "groups": "groups"}
-    read = {name: words.take_size(word) for name, word in names.items()}
-    sizes = {"n": 1} | {name: value for name, value in read.items() if value is not None}
-    sizes |= {name: True for name in ("bias", "relu", "prepacked") if words.take(name) is not None}
     depthwise = words.take("depthwise", "depth wise") is not None
     padding = _take_padding(words)
+    sizes = _take_options(words)
     layout = words.take("nchw", "nhwc") or "nchw"
-    channels = words.take_pair("->", "to")
+    c, f = words.take_pair("->", "to") or _take_channels(words, depthwise)
     image = words.take_group("at", "over", "image", "images", "input", "inputs", "on")
-    kernels = words.take_groups()
-    words.finish("2d", "weights", "channels", "image", "images", "input", "inputs", "filter", "filters", "pixels")
+    image = image or words.take_group_before("image", "images", "input", "inputs", "pixels")
+    image = image or _take_named(words, "h", "w")
+    kernel = [1, 1] if words.take("pointwise", "point wise") else _take_named(words, "r", "s")
+    kernels = [*([kernel] if kernel else []), *words.take_groups()]
+    words.finish("2d", "grouped", "weights", "channels", "image", "images", "input", "inputs", "filter", "filters", "pixels")
+    if image is None and [len(group) for group in kernels] == [2, 2] and kernels[0] != kernels[1]:
+        *kernels, image = sorted(kernels)
     wanted = {
-        "the channels, as in 64->128": channels is not None,
+        "the channels, as in 64->128": c is not None and f is not None,
         "the image, as in at 56x56": image is not None and len(image) == 2,
         "one kernel size, as in 3x3": [len(group) for group in kernels] == [2],
     }
     if not all(wanted.values()):
         raise BadRequest(f"missing: {' and '.join(text for text, found in wanted.items() if not found)}")
-    (c, f), (h, w), (r, s) = channels, image, kernels[0]
+    (h, w), (r, s) = image, kernels[0]
     if depthwise:
+        if sizes.get("groups", c) != c:
+            raise BadRequest(f"depthwise means one channel a group, but it says {sizes['groups']} groups of {c} channels")
         sizes["groups"] = max(c, 1)
     if padding is None:
         padding = _same_padding(r, s, sizes.get("dilation", 1))
     return Conv2dSpec(**sizes, padding=padding, c=c, f=f, h=h, w=w, r=r, s=s, layout=layout, dtype=dtype)
 
 
+def _take_options(words: Words) -> dict[str, int | bool]:
+    """Read batch, stride, dilation, groups and what is done after the sum; return the fields that the sentence gives, and n."""
+    groups = words.take_size("groups")
+    found = {
+        "n": words.take_size("batch", "n"),
+        "stride": words.take_square("stride", "strides"),
+        "dilation": words.take_square("dilation", "dilated"),
+        "groups": words.take_count("groups") if groups is None else groups,
+    }
+    flags = {name: True for name in ("bias", "relu", "prepacked") if words.take(name) is not None}
+    return {"n": 1} | flags | {name: value for name, value in found.items() if value is not None}
+
+
+def _take_channels(words: Words, depthwise: bool) -> tuple[int | None, int | None]:
+    """Read ``64 input channels, 128 filters`` or ``c=64 k=128``; a depthwise convolution has as many of both."""
+    named = words.take_size("c"), words.take_size("f", "k")
+    filters = words.take_count("output channels", "out channels", "filters", "output filters")
+    channels = words.take_count("input channels", "in channels", "channels")
+    c, f = (one if one is not None else other for one, other in zip(named, (channels, filters), strict=True))
+    return c, (c if depthwise and f is None else f)
+
+
+def _take_named(words: Words, *names: str) -> list[int] | None:
+    """Read ``h=56 w=28``, all the names or none."""
+    found = [words.take_size(name) for name in names]
+    if None in found and any(size is not None for size in found):
+        raise BadRequest(f"give {' and '.join(names)}, or both as 3x3")
+    return None if None in found else found
+
+
 def _take_padding(words: Words) -> int | None:
     """Read ``pad 1``, ``same padding`` or ``valid padding``; return None for same, which is also what no word means."""
-    number = words.take_size("padding", "pad")
-    same = words.take("same padding", "padding same")
-    valid = words.take("valid padding", "padding valid", "no padding")
+    number = words.take_square("padding", "pad")
+    same = words.take("same padding", "padding same", "same")
+    valid = words.take("valid padding", "padding valid", "no padding", "valid")
     if sum(given is not None for given in (number, same, valid)) > 1:
         raise BadRequest("the padding is given more than once")
     return 0 if valid else number

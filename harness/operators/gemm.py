@@ -267,17 +267,27 @@ def _parse(rest: str, dtype: DType) -> GemmSpec:
     kinds = {name: DType(found.split()[1]) for name in ("acc", "out") if (found := words.take(*(f"{name} {d}" for d in DType)))}
     scalars = {name: words.take_number(name) for name in ("alpha", "beta")}
     rows = {name: words.take_size(name) for name in ("lda", "ldb", "ldc")}
-    letters = words.take("nn", "nt", "tn", "tt")
-    if letters is None:
-        in_words = (words.take(f"transposed {name}", f"transpose {name}", f"{name}^t") for name in ("a", "b"))
-        letters = "".join("t" if found else "n" for found in in_words)
+    letters = _take_transposes(words)
+    words.take("row major")  # which it is
+    if words.take("batch", "batched", "batches"):
+        raise BadRequest("one GEMM has no batch; say batched GEMM")
     named = {name: words.take_size(name) for name in ("m", "n", "k")}
-    groups = words.take_groups("by", "and", "times", "with")
+    groups = words.take_groups("by", "and", "times", "with", "@")
     words.finish()
     options = {name: value for name, value in (scalars | rows).items() if value is not None}
     return GemmSpec(
         **_sizes(named, groups), dtype=dtype, trans_a=letters[0] == "t", trans_b=letters[1] == "t", **options, **kinds
     )
+
+
+def _take_transposes(words: Words) -> str:
+    """Read ``tn``, ``A^T``, ``transposed B``, ``A and B transposed``; return whether A and B are, as ``tn``."""
+    if letters := words.take("nn", "nt", "tn", "tt"):
+        return letters
+    if words.take("transposed a and b", "transpose a and b", "a and b transposed", "both transposed"):
+        return "tt"
+    spellings = ("transposed {}", "transpose {}", "{} transposed", "{}^t", "trans{}", "trans_{}")
+    return "".join("t" if words.take(*(form.format(name) for form in spellings)) else "n" for name in "ab")
 
 
 def _sizes(named: dict[str, int | None], groups: list[list[int]]) -> dict[str, int]:
@@ -355,7 +365,10 @@ def _draw(rng: Random, dtype: DType = DType.F32) -> GemmSpec:
 
 OPERATOR = Operator(
     name="gemm",
-    words=("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "i8gemm", "matmul", "matrix multiplication", "matrix multiply"),
+    words=(
+        *("gemm", "sgemm", "dgemm", "hgemm", "bf16gemm", "i8gemm", "matmul"),
+        *("matrix multiplication", "matrix multiply", "matrix product", "multiply"),
+    ),
     from_json=lambda data: fields_from_json(GemmSpec, data),
     parse=_parse,
     example="fp32 GEMM 1024x1024x1024 on host",

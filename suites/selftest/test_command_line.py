@@ -92,6 +92,11 @@ MISTAKES = {
     "unknown operator": (["--operator", "fft"], ["fft", "gemm"]),
     "unknown peer": (["--peer", "lapack"], ["lapack", "known peers", "openblas"]),
     "fewer evaluations than none": (["--tune-evals", "-1"], ["--tune-evals"]),
+    "unknown search": (["--search", "magic"], ["unknown search 'magic'", "known searches", "mcts"]),
+    "a policy without its search": (["--policy", "random"], ["--policy random", "--search mcts"]),
+    "no number of seconds": (["--tune-seconds", "nan"], ["--tune-seconds"]),
+    "two targets": (["--prompt", "gemm 8x8x8 on host", "--target", "a72"], ["asks for host", "--target for a72"]),
+    "two operators": (["--prompt", "gemm 8x8x8", "--operator", "conv2d"], ["asks for gemm", "--operator for conv2d"]),
     "unknown shapes": (["--shapes", "huge"], ["smoke", "paper", "full"]),
 }
 
@@ -107,16 +112,20 @@ def test_mistake_is_one_clear_message(name, tmp_path):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(
-    ("option", "words"),
-    [(["--llm", "gpt"], "unknown author 'gpt'"), (["--search", "magic"], "unknown search 'magic'")],
-)
-def test_late_mistake_is_one_sentence_too(option, words, shared_store):
-    done = run("--prompt", TINY, "--retune", "-k", "conformance", *option, store=shared_store)
+def test_late_mistake_is_one_sentence_too(shared_store):
+    done = run("--prompt", TINY, "--retune", "-k", "conformance", "--llm", "gpt", store=shared_store)
 
     assert done.returncode == 1
-    assert words in done.stdout
+    assert "unknown author 'gpt'" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_sentences_without_a_target_mean_those_of_the_option(tmp_path):
+    sentences = ["--prompt", "gemm 8x8x8", "--prompt", "sgemm m=8 n=8 k=8", "--prompt", "gemm 8x8x9"]
+    done = run("--collect-only", "-q", *sentences, "--target", "a72", "--target", "k1", "--target", "k1", store=tmp_path)
+    found = [line.split("[")[1] for line in done.stdout.splitlines() if "test_throughput[" in line]
+
+    assert sorted(f"{target}-sgemm-8x8x{k}]" for target in ("a72", "k1") for k in (8, 9)) == sorted(found)
 
 
 def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store):

@@ -1,5 +1,7 @@
 """The grammar of prompts: sentences it reads, and how it refuses the others."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +85,29 @@ def conv(c, f, image, kernel, **fields):
         ("host", conv(3, 4, 9, 3, n=2), "2d convolution 3x3 3 to 4 at 9x9, batch of 2, valid padding"),
         ("host", conv(3, 4, 9, 3, padding=1), "conv 3x3 3→4 at 9x9 same padding"),
         ("host", conv(3, 4, 9, 3, padding=2, dilation=2), "conv 3x3 3->4 at 9x9 dilation 2"),
+        ("host", conv(3, 4, 9, 3, padding=1), "conv 3x3 3->4 9x9"),
+        ("host", conv(3, 4, 9, 3, padding=1), "conv 9x9 input 3->4 with a 3x3 filter"),
+        ("host", conv(3, 4, 9, 3, padding=1), "conv with 3 input channels and 4 output channels, 3x3 kernel, 9x9 image"),
+        ("host", conv(3, 4, 9, 3, padding=1), "conv 3x3, 3 channels, 4 filters, 9x9 images"),
+        ("host", conv(3, 4, 9, 3, s=5, n=2, w=8, stride=2, padding=1), "conv N=2 C=3 H=9 W=8 K=4 R=3 S=5 stride=2 pad=1"),
+        ("host", conv(3, 4, 9, 3, stride=2, padding=1), "conv 3x3 3->4 at 9x9, stride 2x2, padding of 1x1"),
+        ("host", conv(3, 4, 9, 3, padding=2, dilation=2), "conv 3x3 3->4 at 9x9 dilated 2 same"),
+        ("host", conv(4, 8, 9, 3, padding=0, groups=2), "grouped conv 3x3 4->8 at 9x9, 2 groups, valid"),
+        ("host", conv(8, 8, 9, 3, padding=1, groups=8), "depthwise conv 3x3 8 channels 9x9 input"),
+        ("host", conv(3, 4, 9, 1, padding=0), "pointwise conv 3->4 at 9x9"),
+        ("host", gemm(8, 8, 8), "square gemm 8^3"),
+        ("host", gemm(8, 8, 8), "gemm 8³"),
+        ("host", gemm(5, 6, 7), "gemm m:5 n:6 k:7"),
+        ("host", gemm(5, 6, 7), "a 5-by-6-by-7 gemm on my laptop, thanks!"),
+        ("host", gemm(5, 6, 7), "Multiply a 5x7 matrix by a 7x6 matrix"),
+        ("host", gemm(5, 6, 7), "matmul 5x7 @ 7x6"),
+        ("host", gemm(5, 6, 7), "Could you tune the fastest row-major GEMM of 5 x 6 x 7?"),
+        ("host", gemm(5, 6, 7, trans_a=True), "gemm 5x6x7 with A transposed"),
+        ("host", gemm(5, 6, 7, trans_b=True), "gemm 5x6x7 transB"),
+        ("host", gemm(5, 6, 7, trans_a=True, trans_b=True), "gemm 5x6x7, transpose A and B"),
+        ("cuda", gemm(5, 6, 7), "gemm 5x6x7 on this GPU"),
+        ("rtx4060", gemm(5, 6, 7), "gemm 5x6x7 on a GeForce RTX 4060 GPU"),
+        ("a72", gemm(5, 6, 7), "gemm 5x6x7 on an ARM Cortex-A72 core"),
         ("host", conv(3, 4, 9, 3, s=5, padding=0, w=8), "conv 3x5 3->4 at 9x8 padding 0 groups 1"),
         ("host", conv(4, 8, 9, 3, padding=1, groups=2), "conv 3x3 4->8 at 9x9 groups 2"),
         ("host", conv(8, 8, 9, 3, padding=1, groups=8), "depthwise conv 3x3 8->8 at 9x9"),
@@ -96,6 +121,17 @@ def conv(c, f, image, kernel, **fields):
 def test_read(expected_target, expected, sentence):
     """Sentences people write, and what they mean."""
     assert Request(target=expected_target, spec=expected) == parse_prompt(sentence)
+
+
+def test_other_names():
+    """What a target's file says it is also called reads as that target, in any case, and as no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, "TARGETS", Path(target.__file__).parent / "targets")
+        called = {other: name for name in target.target_names() for other in target.other_names(name)}
+
+        assert called == {other: parse_prompt(f"gemm 5x6x7 on a {other.title()} board").target for other in called}
+
+    assert {"k230", "raspberry pi 4"} <= called.keys()
 
 
 def test_default_target():
@@ -141,6 +177,20 @@ def test_examples_are_read():
         ("not understood: 'tn'", "gemm 5x6x7 nt tn"),
         ("lda is 3; a row needs 7", "gemm 5x6x7 lda 3"),
         ("not understood: 'quickly'", "gemm 5x6x7 quickly"),
+        ("not understood: 'lpha' (did you mean 'alpha'?)", "gemm 5x6x7 lpha"),
+        ("not understood: 'hlaf' (did you mean 'half'?)", "hlaf gemm 5x6x7"),
+        ("not understood: 'beta', '0,5' (write numbers as 1024 or 0.5)", "gemm 5x6x7 beta 0,5"),
+        ("the sizes are 5; give m x n x k", "square gemm 5"),
+        ("not understood: 'column', 'major'", "gemm 5x6x7 column-major"),
+        ("one GEMM has no batch; say batched GEMM", "gemm 5x6x7 batch 3"),
+        ("'threads' is not said in the sentence; give --threads N", "gemm 5x6x7 on 2 threads"),
+        ("'threaded' is not said in the sentence; give --threads N", "fp64 gemm 5x6x7 single threaded"),
+        ("unknown target 'c190' (did you mean 'c910'?)", "gemm 5x6x7 on c190"),
+        ("the stride is 2x1; it must be the same in height and width", "conv 3x3 3->4 at 9x9 stride 2x1"),
+        ("give h and w, or both as 3x3", "conv 3x3 3->4 h=9"),
+        ("2 groups of 8 channels", "depthwise conv 3x3 8->8 at 9x9 groups 2"),
+        ("groups is 0", "conv 3x3 3->4 at 9x9 groups 0"),
+        ("missing: the channels", "conv 3x3 4 filters at 9x9"),
         ("not understood: 'blocked'", "blocked gemm 5x6x7"),
         ("unknown target 'z80'; known targets: a100, a72, a76, c908", "gemm 5x6x7 on a z80"),
         ("unknown target 'nvidia rtx-5090'", "gemm 5x6x7 on an NVIDIA RTX-5090"),
@@ -152,7 +202,7 @@ def test_examples_are_read():
         ("not understood: 'acc', 'fp16'", "fp16 conv 3x3 3->4 at 9x9, accumulate in fp16"),
         ("sgemm is fp32, but the sentence also says fp16", "fp16 sgemm 5x6x7"),
         ("names no operator; known operators: batched_gemm, conv2d, gemm", "512x512x512 on host"),
-        ("names no operator (is it 'gem'?); known", "gem 5x6x7"),
+        ("names no operator, unless by 'gem' (did you mean 'gemm'?); known", "gem 5x6x7"),
         ("names no operator", ""),
         ("names no operator", " \t\n"),
         ("an operator twice: sgemm and conv", "sgemm conv 5x6x7"),
