@@ -6,6 +6,7 @@ import pytest
 from harness.measure import below_floor
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Verdict
+from harness.runners.native import NativeObject
 from harness.verify import Placement, exact_operands, verify, verify_exact, verify_rounding
 
 SPEC = GemmSpec(m=24, n=20, k=16)
@@ -106,6 +107,42 @@ def test_replayed_output_is_caught(objects, worker):
 
     assert isinstance(refused, Verdict)
     assert refused.outcome == Outcome.SCREENED
+
+
+KEPT = """
+size_t opw_workspace(const struct opw_args *a, const struct opw_tunables *t)
+{{ (void)t; return 64 + 4 * (size_t)(a->dim[OPW_DIM_K] * a->dim[OPW_DIM_N]); }}
+int opw_run(const struct opw_args *a, const struct opw_tunables *t, void *w)
+{{
+    int64_t m = a->dim[OPW_DIM_M], n = a->dim[OPW_DIM_N], k = a->dim[OPW_DIM_K];
+    float *seen = w, *packed = seen + 16;
+    const float *b = a->operand[1];
+    struct opw_args c = *a;
+    (void)t;
+    {keep}
+    return product(&c, m, n, k, 1);
+}}
+"""
+PACK = "for (int64_t l = 0; l < k; l++) for (int64_t j = 0; j < n; j++) packed[l * n + j] = b[l * a->dim[OPW_DIM_LDB] + j];"
+KEEPS = {
+    "a result it computed once": "if (seen[0] == 7) return 0; seen[0] = 7; (void)packed; (void)b;",
+    "B packed once": f"if (seen[0] != 7) {{ {PACK} seen[0] = 7; }} c.operand[1] = packed; c.dim[OPW_DIM_LDB] = n;",
+    "a result after a few honest calls": (
+        "(void)packed; (void)b; seen[0] = seen[0] == seen[0] ? seen[0] + 1 : 1; if (seen[0] > 3) return 0;"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", KEEPS)
+def test_what_is_kept_between_calls_is_caught(what, objects, worker):
+    """The workspace outlives a call: whoever finds in it what an earlier call left computes for other data."""
+    text = LOOP[: LOOP.index("int opw_run")] + KEPT.replace("{keep}", KEEPS[what])
+    item = objects.c(text.replace("{{", "{").replace("}}", "}"), DIMS)
+    assert isinstance(item, NativeObject), str(item)
+    checked = verify(worker, item, SPEC, {"mr": 8, "nr": 16, "kc": 12}, seed=5)
+
+    assert checked.verdict.outcome == Outcome.WRONG
+    assert "called again on other data" in checked.verdict.reason
 
 
 def test_half_precision_inside_is_caught(objects, worker):
