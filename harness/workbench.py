@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -34,7 +33,7 @@ from harness.toolchain import Toolchain
 
 
 class Workbench:
-    """Store, sandbox, toolchain, workers and the detected targets of one run; use as a context manager."""
+    """Store, sandbox, toolchain, workers and the detected targets of one run."""
 
     def __init__(self, store: Store, *, allow_unsafe: bool = False) -> None:
         self.store = store
@@ -175,10 +174,3 @@ class Workbench:
 def spec_key(spec: OperatorSpec) -> dict[str, Any]:
     """Return a spec as JSON with its operator's name, as records keep it."""
     return {"operator": spec.operator, **spec.to_json()}
-
-
-def default_store_path(given: str | Path | None) -> Path:
-    """Return the store's place: what was given, or the default of `harness.store`."""
-    from harness.store import default_store
-
-    return Path(given) if given else default_store()

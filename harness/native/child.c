@@ -22,11 +22,17 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static struct region regions[OPW_MAX_OPERANDS + 1];
+static struct region regions[OPW_MAX_OPERANDS + 2]; /* the operands, the workspace, and last what is told */
 static int operand_count;
 static int constant[OPW_MAX_OPERANDS]; /* operands that opw_prepare may see */
-static struct opw_args args;
-static struct opw_tunables tunables;
+/* What a candidate is told, on a page of its own that is made read only: later calls must be told the same. */
+static union {
+    struct {
+        struct opw_args args;
+        struct opw_tunables tunables;
+    };
+    uint8_t page[PAGE];
+} told __attribute__((aligned(PAGE)));
 typedef int entry(const struct opw_args *, const struct opw_tunables *, void *);
 static entry *run, *prepare;
 static int (*begin)(const struct opw_args *);
@@ -71,7 +77,7 @@ static void map_operand(char **line, const char *arena)
     close(fd);
     madvise(r->low, (size_t)room, r->read_only ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
     r->data = r->low + (data_offset - map_offset);
-    args.operand[operand_count++] = r->data;
+    told.args.operand[operand_count++] = r->data;
 }
 
 static void read_problem(char **line)
@@ -81,12 +87,21 @@ static void read_problem(char **line)
         map_operand(line, arena);
     int64_t dims = number(line);
     for (int64_t i = 0; i < dims; i++)
-        args.dim[i] = number(line);
+        told.args.dim[i] = number(line);
     int64_t scalars = number(line);
     for (int64_t i = 0; i < scalars; i++)
-        args.scalar[i] = strtod(word(line), NULL);
-    args.threads = pool_threads;
-    args.parallel_for = pool_for;
+        told.args.scalar[i] = strtod(word(line), NULL);
+    told.args.threads = pool_threads;
+    told.args.parallel_for = pool_for;
+}
+
+static void protect_told(void)
+{
+    struct region *r = &regions[OPW_MAX_OPERANDS + 1];
+    *r = (struct region){.name = "opw_args or opw_tunables", .bytes = PAGE, .read_only = 1};
+    r->map = r->low = r->data = told.page;
+    r->high = told.page + PAGE;
+    mprotect(told.page, PAGE, PROT_READ);
 }
 
 /* The libraries in order; the last one exports opw_run. */
@@ -113,13 +128,13 @@ static void load(char **line, int trusted)
     for (int64_t i = 0; i < kernels; i++) {
         int64_t from = number(line);
         const char *symbol = word(line);
-        tunables.kernel[i] = strcmp(symbol, "-") ? dlsym(library[from], symbol) : NULL;
-        if (!tunables.kernel[i] && strcmp(symbol, "-"))
+        told.tunables.kernel[i] = strcmp(symbol, "-") ? dlsym(library[from], symbol) : NULL;
+        if (!told.tunables.kernel[i] && strcmp(symbol, "-"))
             child_fails("load", "a kernel does not define the symbol that its name promises");
     }
     int64_t values = number(line);
     for (int64_t i = 0; i < values; i++)
-        tunables.value[i] = number(line);
+        told.tunables.value[i] = number(line);
     run = (entry *)dlsym(library[count - 1], "opw_run");
     prepare = (entry *)dlsym(library[count - 1], "opw_prepare");
     begin = dlsym(library[count - 1], "opw_begin");
@@ -127,15 +142,17 @@ static void load(char **line, int trusted)
     if (!run)
         child_fails("load", "the object does not export opw_run");
     size_t (*size)(const struct opw_args *, const struct opw_tunables *) = dlsym(library[count - 1], "opw_workspace");
+    if (!trusted)
+        protect_told();
     stage = "opw_workspace";
-    regions[operand_count].bytes = size ? size(&args, &tunables) : 0;
+    regions[operand_count].bytes = size ? size(&told.args, &told.tunables) : 0;
 }
 
 /* What a baseline does once for many calls; a candidate has nothing of the kind. Returns its description, or "". */
 static const char *begin_baseline(int trusted)
 {
     stage = "opw_begin";
-    if (trusted && begin && begin(&args))
+    if (trusted && begin && begin(&told.args))
         child_fails("load", "opw_begin failed");
     return trusted && describe ? describe() : "";
 }
@@ -168,7 +185,7 @@ static void *map_workspace(size_t limit)
 /* Let the object rearrange constant operands into its workspace, once; the others do not exist yet. */
 static void prepare_constants(void *workspace)
 {
-    struct opw_args seen = args;
+    struct opw_args seen = told.args;
     int64_t returned = 0;
     int any = 0;
     for (int i = 0; i < operand_count; i++) {
@@ -179,7 +196,7 @@ static void prepare_constants(void *workspace)
     if (!prepare || !any)
         return;
     stage = "opw_prepare";
-    int broken = guarded_call((const void *)prepare, &seen, &tunables, workspace, &returned);
+    int broken = guarded_call((const void *)prepare, &seen, &told.tunables, workspace, &returned);
     if (broken || returned) {
         say(child_reply, "{\"status\":\"%s\",\"stage\":\"opw_prepare\",\"where\":\"%s\",\"returned\":%lld}",
             broken ? "abi" : "prepare", broken ? broken_register(broken) : "", (long long)returned);
@@ -197,9 +214,11 @@ static void child_call(void *workspace)
 {
     int64_t returned = 0;
     stage = "opw_run";
+    clear_state();
     int64_t start = clock_ns(sample_clock());
-    int broken = guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+    int broken = guarded_call((const void *)run, &told.args, &told.tunables, workspace, &returned);
     call_ns = clock_ns(sample_clock()) - start;
+    broken |= changed_state();
     stage = "idle";
     if (broken)
         say(child_reply, "{\"status\":\"abi\",\"where\":\"%s\"}", broken_register(broken));
@@ -217,7 +236,7 @@ static void child_time(char **line, void *workspace)
     stage = "opw_run while timed";
     for (int64_t i = 0; i < warm; i++) {
         int64_t start = clock_ns(sample_clock());
-        guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+        guarded_call((const void *)run, &told.args, &told.tunables, workspace, &returned);
         call_ns = clock_ns(sample_clock()) - start;
     }
     calls = call_ns > 0 && call_ns < sample_ns ? (sample_ns + call_ns - 1) / call_ns : 1;
@@ -227,7 +246,7 @@ static void child_time(char **line, void *workspace)
         long before = usage.ru_nivcsw;
         int64_t wall_start = clock_ns(CLOCK_MONOTONIC), start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         for (int64_t i = 0; i < calls; i++)
-            broken |= guarded_call((const void *)run, &args, &tunables, workspace, &returned);
+            broken |= guarded_call((const void *)run, &told.args, &told.tunables, workspace, &returned);
         cpu[taken] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
         wall[taken] = clock_ns(CLOCK_MONOTONIC) - wall_start;
         getrusage(RUSAGE_SELF, &usage);
@@ -263,7 +282,7 @@ void child_main(char *line, int request, int reply)
     static char command[256];
     child_reply = reply;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    install_handlers(reply, regions, OPW_MAX_OPERANDS + 1);
+    install_handlers(reply, regions, OPW_MAX_OPERANDS + 2);
     permit_tiles();
     if (pool_start(getenv("OPW_THREADS") ? atoi(getenv("OPW_THREADS")) : 1))
         child_fails("worker", "the helper threads cannot be started");

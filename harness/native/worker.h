@@ -32,6 +32,8 @@ void permit_tiles(void);
 int forbid_files(const char *const *readable, int count);
 int guarded_call(const void *run, const struct opw_args *args, const struct opw_tunables *tunables, void *workspace,
                  int64_t *returned);
+void clear_state(void);
+int changed_state(void);
 const char *broken_register(int mask);
 
 /* pool.c: parallel_for; the number of threads is OPW_THREADS of the environment. */

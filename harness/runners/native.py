@@ -47,11 +47,10 @@ class Timing:
     switches: tuple[int, ...]
     """Involuntary context switches during each sample."""
     outside_cpu_s: float
+    """CPU time of the child for the whole slice, warm-up included, as the worker saw it from outside."""
     clock: str = "cpu"
     busy_s: tuple[float, ...] = ()
     """Seconds each thread spent in the bodies of parallel loops, over the whole slice."""
-    """CPU time of the child for the whole slice, warm-up included, as the worker saw it from outside."""
-
 
     @property
     def taken_s(self) -> tuple[float, ...]:
