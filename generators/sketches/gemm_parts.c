@@ -132,6 +132,9 @@ static void edge(const struct plan *p, micro_tile *kernel, int64_t steps, const 
         }
 }
 
+/* Whole rows of a micro-tile from sums that are not scaled; both pitches in bytes. */
+typedef void round_rows(int64_t rows, const void *sums, int64_t pitch, void *c, int64_t ldc);
+
 /* A block of C that is being summed: its first element, its extents, the block of sums, which KC block of k this is. */
 struct block {
     output *c;
@@ -139,6 +142,7 @@ struct block {
     const sum *less; /* what the sums of a column have too much, or null */
     int64_t rows, cols;
     int first, last;
+    round_rows *rounded; /* or null */
 };
 
 /* The micro-tile at row i and column j of a block. Its sums stand in C, or apart until the last of k has been added. */
@@ -154,7 +158,9 @@ static inline void tile_at(const struct plan *p, const struct block *at, micro_t
         int64_t pitch = alone ? p->nr : p->nc;
         sum *sums = alone ? at->sums : at->sums + i * p->nc + j;
         kernel(steps, a, b, sums, pitch * (int64_t)sizeof(sum), at->first);
-        if (at->last)
+        if (at->last && at->rounded && cols == p->nr)
+            at->rounded(rows, sums, pitch * (int64_t)sizeof(sum), c, p->ldc * (int64_t)sizeof(output));
+        else if (at->last)
             put(p, sums, pitch, at->less ? at->less + j : 0, c, rows, cols);
     } else if (rows == p->mr && cols == p->nr) {
         kernel(steps, a, b, c, p->ldc * (int64_t)sizeof(output), fresh);

@@ -16,7 +16,7 @@ static inline uint16_t narrow(float value)
         float value;
         uint32_t bits;
     } x = {value};
-    if (value != value)
-        return (uint16_t)(x.bits >> 16 | 0x40);
-    return (uint16_t)((x.bits + 0x7FFF + (x.bits >> 16 & 1)) >> 16);
+    /* one shift for both, so that a vector of them is cut down once */
+    uint32_t rounded = x.bits + 0x7FFF + (x.bits >> 16 & 1), quiet = x.bits | 0x400000;
+    return (uint16_t)((value != value ? quiet : rounded) >> 16);
 }

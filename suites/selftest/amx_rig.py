@@ -4,11 +4,9 @@ import re
 
 import numpy as np
 
-TILE_BYTES = 1024
-
 BLOCK_IN_C = """
 #include "opw.h"
-enum {{ INT8 = {int8}, TA = {ta}, TB = {tb}, GROUP = INT8 ? 4 : 2 }};
+enum {{ INT8 = {int8}, TA = {ta}, TB = {tb}, GROUP = INT8 ? 4 : 2, LINE = 64 }};
 typedef {input} input;
 typedef {sum} sum;
 
@@ -22,27 +20,47 @@ static {sum} number(input x)
 #endif
 }}
 
-void amx_tiles_on(void) {{}}
-void amx_tiles_off(void) {{}}
-void amx_block(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)
+/* Bytes of A from step to step, from tile to tile of rows, from row to row. */
+static void block(int64_t steps, const char *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t step, int64_t tile,
+                  int64_t down)
 {{
     for (int i = 0; i < TA * 16; i++)
         for (int j = 0; j < TB * 16; j++) {{
             sum *to = (sum *)((char *)sums + i * pitch) + j, total = first ? 0 : *to;
             for (int64_t s = 0; s < steps; s++)
                 for (int l = 0; l < 16 * GROUP; l++) {{
-                    const input *x = (const input *)a + ((s * TA + i / 16) * 16 + i % 16) * 16 * GROUP + l;
+                    const input *x = (const input *)(a + s * step + i / 16 * tile + i % 16 * down) + l;
                     const input *y = (const input *)b + (((s * TB + j / 16) * 16 + l / GROUP) * 16 + j % 16) * GROUP + l % GROUP;
                     total += number(*x) * number(*y);
                 }}
             *to = total;
         }}
 }}
+
+void amx_tiles_on(void) {{}}
+void amx_tiles_off(void) {{}}
+void amx_packed(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)
+{{
+    block(steps, a, b, sums, pitch, first, TA * 16 * LINE, 16 * LINE, LINE);
+}}
+void amx_in_place(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t down)
+{{
+    block(steps, a, b, sums, pitch, first, LINE, 16 * down, down);
+}}
+void amx_rounded(int64_t rows, const char *sums, int64_t pitch, char *c, int64_t ldc)
+{{
+    for (; rows; rows--, sums += pitch, c += ldc)
+        for (int j = 0; j < TB * 16; j++) {{
+            uint32_t bits = ((const uint32_t *)sums)[j];
+            int nan = (bits & 0x7FFFFFFF) > 0x7F800000;
+            ((uint16_t *)c)[j] = (uint16_t)((nan ? bits | 0x400000 : bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+        }}
+}}
 """
 
 
 class TileMachine:
-    """Runs the text of one kernel: eight tiles, general registers, and memory as named arrays of bytes."""
+    """Runs the text of one kernel: eight tiles, vectors, general registers, one argument on the stack, and memory of bytes."""
 
     def __init__(self, text: str, int8: bool) -> None:
         lines = [line.split("#")[0].strip() for line in text.splitlines()]
@@ -50,16 +68,24 @@ class TileMachine:
         self.labels = {line[:-1]: at for at, line in enumerate(self.lines) if line.endswith(":")}
         self.int8 = int8
         self.tiles = [np.zeros((16, 64), np.uint8) for _ in range(8)]
+        self.vectors: dict[str, np.ndarray] = {}
         self.flag = False
 
-    def run(self, memory: np.ndarray, **registers: int) -> None:
-        """Enter with these registers; addresses are positions in ``memory``. Raise for an instruction that is not known."""
-        self.memory, self.registers = memory, {**{f"r{n}": 0 for n in range(8, 16)}, "rax": 0, **registers}
+    def run(self, memory: np.ndarray, seventh: int = 0, **registers: int) -> None:
+        """
+        Enter with these registers; addresses are positions in ``memory``. Raise for an instruction that is not known.
+
+        ``seventh`` is the argument that lies on the stack.
+        """
+        self.memory, self.seventh, self.saved = memory, seventh, []
+        self.registers = {**{f"r{n}": 0 for n in range(8, 16)}, "rax": 0, "rbx": 77, "rbp": 78, **registers}
         at = next(at for name, at in self.labels.items() if not name.startswith("."))
         while True:
             word, _, rest = self.lines[at].partition(" ")
             at += 1
             if word == "ret":
+                assert (77, 78) == (self.registers["rbx"], self.registers["rbp"]), "a caller's register is not as it was"
+                assert not self.saved
                 return
             if word in ("jnz", "jz", "jmp"):
                 if word == "jmp" or self.flag == (word == "jz"):
@@ -77,7 +103,23 @@ class TileMachine:
         elif word in ("tdpbf16ps", "tdpbssd"):
             assert (word == "tdpbssd") == self.int8
             self._multiply(*map(_tile, parts))
-        else:
+        elif word == "push":
+            self.saved.append(self.registers[parts[0]])
+        elif word == "pop":
+            self.registers[parts[0]] = self.saved.pop()
+        elif word == "mov" and parts[1] == "[rsp + 8]":
+            assert not self.saved
+            self.registers[parts[0]] = self.seventh
+        elif word == "vmovups" and " ptr " in parts[0]:
+            at = self._place(parts[0])
+            self.memory[at : at + self.vectors[parts[1]].size] = self.vectors[parts[1]]
+        elif word == "vmovups":
+            self.vectors[parts[0]] = self._line(parts[1])
+        elif word == "vcvtne2ps2bf16":
+            self.vectors[parts[0]] = np.concatenate([_halves(self._line(parts[2])), _halves(self.vectors[parts[1]])])
+        elif word == "vcvtneps2bf16":
+            self.vectors[parts[0]] = _halves(self._line(parts[1]))
+        elif word != "vzeroupper":
             self._scalar(word, parts)
 
     def _scalar(self, word: str, parts: list[str]) -> None:
@@ -91,6 +133,15 @@ class TileMachine:
             self.flag = result == 0
         if word != "test":
             registers[to] = result
+
+    def _place(self, operand: str) -> int:
+        base, offset = re.fullmatch(r"[yz]mmword ptr \[(\w+) \+ (\d+)\]", operand).groups()
+        return self.registers[base] + int(offset)
+
+    def _line(self, operand: str) -> np.ndarray:
+        at = self._place(operand)
+        assert 0 <= at <= self.memory.size - 64, operand
+        return self.memory[at : at + 64].copy()
 
     def _rows(self, operand: str) -> np.ndarray:
         base, stride, offset = re.fullmatch(r"\[(\w+) \+ (\w+) \+ (\d+)\]", operand).groups()
@@ -108,6 +159,12 @@ class TileMachine:
         if self.int8:
             return tile.view(np.int8).astype(np.int32)
         return (tile.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def _halves(line: np.ndarray) -> np.ndarray:
+    """Return 16 fp32 as bf16, rounded to the nearest even; there is no NaN."""
+    bits = line.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).view(np.uint8)
 
 
 def _tile(name: str) -> int:

@@ -1,14 +1,12 @@
 """AMX: its kernels assemble and, step by step, add up; its sketch packs right; on a processor with tiles both are run."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
+from generators.emit.x86_amx import kernel_set
 from generators.generator import Expert
 from generators.sketch import load_sketch, sketch_names
 from harness import order
@@ -23,9 +21,9 @@ from harness.record import Verdict
 from harness.runners.native import NativeObject
 from harness.target import Target
 from harness.verify import verify
-from suites.selftest.amx_rig import BLOCK_IN_C, TILE_BYTES, TileMachine
+from suites.selftest.amx_rig import BLOCK_IN_C, TileMachine
 
-AMX = ("amx_tile", "amx_bf16", "amx_int8")
+AMX = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16")
 SPECS = (
     GemmSpec(m=50, n=70, k=150, dtype=DType.BF16),
     GemmSpec(m=33, n=64, k=64, dtype=DType.BF16, out=DType.F32, beta=1.0, trans_b=True),
@@ -53,10 +51,8 @@ def printed(target, spec, **values):
     sketch = load_sketch(f"{spec.operator}_amx", target, spec)
     chosen = {**sketch.start, **values}
     kernel = {tunable.name: chosen[tunable.name] for tunable in sketch.of_kind(TunableKind.KERNEL)}
-    wanted = {"vector_bits": 512, **sketch.parameters, **kernel, "roles": list(sketch.roles)}
-    script = Expert().kernel_script(target, sketch)
-    done = subprocess.run([sys.executable, "-c", script], input=json.dumps([wanted]), capture_output=True, text=True, check=True)
-    return sketch, chosen, {one["role"]: KernelText(**{**one, "needs": tuple(one["needs"])}) for one in json.loads(done.stdout)[0]}
+    wanted = {"vector_bits": 512, **sketch.parameters, **kernel, "roles": list(sketch.roles_of(chosen))}
+    return sketch, chosen, {one["role"]: KernelText(**{**one, "needs": tuple(one["needs"])}) for one in kernel_set(wanted)}
 
 
 @pytest.mark.parametrize("spec", SPECS[:4:3], ids=lambda spec: spec.slug)
@@ -71,8 +67,8 @@ def test_who_is_served(sapphire, host, spec):
 def test_kernels_assemble_and_may_be_reordered(sapphire, bench, spec):
     """Every legal shape of a block, prefetching or not, assembles; the marked block is read without an unknown line."""
     shapes = [(ta, tb) for ta, tb in product((1, 2, 3, 4), repeat=2) if ta * tb + min(ta, tb) + 1 <= 8]
-    for (ta, tb), ahead in product(shapes, (0, 2)):
-        _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, prefetch_a=ahead, prefetch_b=ahead)
+    for (ta, tb), ahead, copy_a in product(shapes, (0, 2), (0, 1)):
+        _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, prefetch_a=ahead, prefetch_b=ahead, copy_a=copy_a)
         built = bench.toolchain.assemble(list(kernels.values()), Machine.of(sapphire), trusted=False)
         block = order.find_blocks(kernels["compute"].text, load_isa("x86"))["compute"]
 
@@ -85,24 +81,42 @@ def test_kernels_assemble_and_may_be_reordered(sapphire, bench, spec):
 @pytest.mark.parametrize(("ta", "tb"), [(2, 2), (1, 4), (4, 1), (1, 1), (3, 1)])
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("steps", "unroll"), [(0, 2), (1, 2), (5, 2), (0, 1), (3, 1)])
-def test_kernels_add_up(sapphire, spec, ta, tb, first, steps, unroll):
-    """Interpreted line by line, a block of sums is the product of its packed panels, on top of what was there or not."""
-    _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, unroll=unroll, prefetch_b=1)
+@pytest.mark.parametrize("copy_a", [0, 1])
+def test_kernels_add_up(sapphire, spec, ta, tb, first, steps, unroll, copy_a):
+    """Interpreted line by line, a block of sums is the product of A, packed or not, and packed B, on top of what was there or not."""
+    _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, unroll=unroll, prefetch_b=1, copy_a=copy_a)
     rng, int8 = np.random.default_rng(3), spec.dtype is DType.I8
     group, kind = (4, np.int32) if int8 else (2, np.float32)
+    down = steps * 16 * group + 7
     a = rng.integers(-3, 4, (ta * 16, steps * 16 * group))
     b = rng.integers(-3, 4, (steps * 16 * group, tb * 16))
     sums = rng.integers(-9, 9, (ta * 16, tb * 16)).astype(kind)
-    tiles_a = a.reshape(ta, 16, steps, 16 * group).transpose(2, 0, 1, 3)
+    tiles_a = a.reshape(ta, 16, steps, 16 * group).transpose(2, 0, 1, 3) if copy_a else np.pad(a, ((0, 0), (0, 7)), constant_values=9)
     tiles_b = b.reshape(steps, 16, group, tb, 16).transpose(0, 3, 1, 4, 2)
     stored = [spec.dtype.encode(tiles).ravel().view(np.uint8) for tiles in (tiles_a, tiles_b)]
     memory = np.concatenate([*stored, sums.ravel().view(np.uint8)])
-    at_b, at_c = TILE_BYTES * ta * steps, TILE_BYTES * (ta + tb) * steps
+    at_b, at_c = stored[0].size, stored[0].size + stored[1].size
     machine = TileMachine(kernels["compute"].text, int8)
-    machine.run(memory, rdi=steps, rsi=0, rdx=at_b, rcx=at_c, r8=tb * 64, r9=first)
+    machine.run(memory, rdi=steps, rsi=0, rdx=at_b, rcx=at_c, r8=tb * 64, r9=first, seventh=down * spec.dtype.bytes)
 
     expected = a @ b + (0 if first else sums)
-    assert np.array_equal(expected, memory[at_c:].view(kind).reshape(sums.shape))
+    assert np.array_equal(expected, memory[at_c:].copy().view(kind).reshape(sums.shape))
+
+
+@pytest.mark.parametrize("tb", [1, 2, 3, 4])
+def test_rows_are_rounded(sapphire, tb):
+    """Interpreted, whole rows of sums become bf16 side by side; what lies between the rows of C stays."""
+    spec = SPECS[0]
+    _, _, kernels = printed(sapphire, spec, ta=1, tb=tb)
+    rows, gap = 5, 6
+    sums = np.random.default_rng(4).standard_normal((rows, tb * 16)).astype(np.float32)
+    before = np.full((rows, tb * 32 + gap), 0xEE, np.uint8)
+    memory = np.concatenate([sums.ravel().view(np.uint8), before.ravel()])
+    TileMachine(kernels["rounded"].text, int8=False).run(memory, rdi=rows, rsi=0, rdx=tb * 64, rcx=sums.nbytes, r8=tb * 32 + gap)
+    after = memory[sums.nbytes :].reshape(before.shape)
+
+    assert np.array_equal(DType.BF16.encode(sums).view(np.uint8), after[:, : tb * 32])
+    assert np.array_equal(before[:, tb * 32 :], after[:, tb * 32 :])
 
 
 def sketch_over_c(bench, target, spec, **values):
@@ -115,14 +129,15 @@ def sketch_over_c(bench, target, spec, **values):
     main = bench.toolchain.compile_c(sketch.source, names_header(sketch.dims, sketch, {}), machine, trusted=False)
     assert not isinstance(block, Verdict), str(block)
     assert not isinstance(main, Verdict), str(main)
-    names = {"tiles_on": "amx_tiles_on", "tiles_off": "amx_tiles_off", "compute": "amx_block"}
-    table = tuple((0, names[role]) for role in sketch.roles)
+    names = {role: f"amx_{role}" for role in sketch.roles} | {"compute": "amx_packed" if chosen["copy_a"] else "amx_in_place"}
+    called = sketch.roles_of(chosen)
+    table = tuple((0, names[role] if role in called else "-") for role in sketch.roles)
     order_of = tuple(chosen[tunable.name] for tunable in sketch.tunables)
     return NativeObject(name="amx", libraries=(block, main), kernels=table, values=order_of, trusted=False), chosen
 
 
 @pytest.mark.parametrize("spec", (*SPECS, *CONVS), ids=lambda spec: spec.slug)
-@pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 128, "mc": 32, "nc": 64, "hold_b": 1}])
+@pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 128, "mc": 32, "nc": 64, "hold_b": 1}, {"copy_a": 1, "kc": 128}])
 def test_sketch_packs_and_sums(bench, worker, sapphire, spec, values):
     """Around a block product in C the sketch is right on the spec and every fringe, transposed or not, in place or not."""
     item, chosen = sketch_over_c(bench, sapphire, spec, **values)
