@@ -47,14 +47,19 @@ def address(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:DIGITS]
 
 
-def put(root: Path, data: bytes, suffix: str = "") -> Path:
-    """Write ``data`` under ``root`` at its address and return the path; a power cut leaves the whole file or none."""
+def put(root: Path, data: bytes, suffix: str = "", *, lasting: bool = True) -> Path:
+    """
+    Write ``data`` under ``root`` at its address and return the path; a power cut leaves the whole file or none.
+
+    What is not ``lasting`` is cheap to make again and not waited for: a power cut may leave less of it, which `intact`
+    sees.
+    """
     name = address(data)
     path = root / name[:2] / f"{name}{suffix}"
     with disk_errors(path):
         if not intact(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, data)
+            _write_whole(path, data, lasting)
     return path
 
 
@@ -66,20 +71,22 @@ def intact(path: Path) -> bool:
         return False
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes, lasting: bool) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
-    _sync_directory(path.parent)
+    if lasting:
+        _sync_directory(path.parent)
 
 
 def _sync_directory(directory: Path) -> None:

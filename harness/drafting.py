@@ -121,7 +121,7 @@ def settle(
     best = max(right, key=lambda attempt: attempt.gflops).draft
     data = {**best.data, "accounts": dict(author.accounts(target, case.spec))}
     author.adopt(target, case.spec, data)
-    bench.store.put_artefact(json.dumps(data).encode(), ".json", key=_key(bench, case, author))
+    bench.store.put_artefact(json.dumps(data).encode(), ".json", keys=[_key(bench, case, author)])
 
 
 def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, seed: int) -> Attempt:

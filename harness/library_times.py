@@ -93,7 +93,7 @@ def library_time(bench: Workbench, question: Question) -> LibraryTime:
     if reason := missing(bench, question):
         raise BaselineUnavailable(reason)
     found = fresh_time(bench, question)
-    bench.store.put_artefact(to_json(found).encode(), key=question.key)
+    bench.store.put_artefact(to_json(found).encode(), keys=[question.key])
     return found
 
 

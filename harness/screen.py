@@ -81,12 +81,13 @@ _SECTION_FLAGS = (
     (re.compile(r"\.s?rodata(\.[\w.]+)?"), "aMS"),
     (re.compile(r"\.note\.(GNU-stack|gnu\.property)"), "a"),
 )
-_PREPROCESSOR = re.compile(
-    r"^[ \t]*#(?:[ \t]*(?:include|include_next|import|embed)[ \t]*[\"<]"
-    r"|(?:define|undef|if|ifdef|ifndef|elif|else|endif|pragma|error|line)\b)",
-    re.MULTILINE,
+_HASHED = re.compile(
+    r"#(?:[ \t]*(?:include|include_next|import|embed)[ \t]*[\"<]"
+    r"|(?:define|undef|if|ifdef|ifndef|elif|else|endif|pragma|error|line)\b)"
 )
+_PREPROCESSOR = re.compile(r"^[ \t]*" + _HASHED.pattern, re.MULTILINE)
 _ODD = re.compile(r"[^\n\t\x20-\x7e]|[\\'`\"]|/\*|\*/")
+_EVEN = bytes(byte for byte in range(128) if not _ODD.match(chr(byte)))
 
 
 def _lexer(comment: str) -> re.Pattern[str]:
@@ -104,19 +105,31 @@ def _may_leave(mnemonic: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_plain(statement: str) -> bool:
+def _is_plain_line(line: str) -> bool:
     """
-    Return whether a statement is an instruction that names no symbol and may stand anywhere, or nothing at all.
+    Return whether every statement of a line is plain.
 
     Nearly every line of a kernel is, and its neighbours in the search print the same lines again: remembering them
-    makes screening three times as fast.
+    makes screening four times as fast.
     """
+    return all(map(_is_plain, line.split(";")))
+
+
+def _is_plain(statement: str) -> bool:
+    """Return whether a statement is an instruction that names no symbol and may stand anywhere, or nothing at all."""
     word, rest = _STATEMENT.fullmatch(statement).groups()
     low = word.lower()
     named = rest.startswith((":", "=")) or '"' in rest or "@" in rest or "rip" in rest.lower()
     if not word or word.startswith(".") or named:
         return not (word or rest)
     return not (low in _PREFIXES or low.startswith("rex") or low in _FORBIDDEN or _may_leave(low))
+
+
+def _odd_thing(text: str) -> str:
+    """Return the first thing that hides from the lexer, or nothing; a hundredth of a regular expression's time."""
+    if text.encode(errors="backslashreplace").translate(None, _EVEN) or "/*" in text or "*/" in text:
+        return _ODD.search(text).group()
+    return ""
 
 
 def screen_assembly(text: str, *, comment: str = "#") -> Verdict | None:
@@ -130,7 +143,7 @@ def screen_assembly(text: str, *, comment: str = "#") -> Verdict | None:
     try:
         if len(text) > TEXT_LIMIT:
             raise Refused(1, f"a text of {len(text)} characters", f"stay below {TEXT_LIMIT}; unroll less")
-        if hidden := _PREPROCESSOR.search(text):
+        if _HASHED.search(text) and (hidden := _PREPROCESSOR.search(text)):  # the first is fast: it begins with a letter
             line = text.count("\n", 0, hidden.start()) + 1
             raise Refused(line, hidden.group().strip(), "there is no preprocessor; " + _WRITE_IT_OUT)
         if "\r" in (text := text.replace("\r\n", "\n")):  # to the assembler it ends a line, comments too
@@ -156,12 +169,11 @@ class _AssemblyScreen:
         """Raise `Refused` at the first thing that is not allowed."""
         bare = self._lexer.sub(self._take_out, text)
         # Whole numbers in quotes stand for the strings that were taken out; any other quote is an open one.
-        odd = _ODD.search(re.sub(r'"\d+"', "", bare) if self._strings else bare)
-        if odd:
-            self._refuse_odd(bare, odd.group())
+        if odd := _odd_thing(re.sub(r'"\d+"', "", bare) if self._strings else bare):
+            self._refuse_odd(bare, odd)
         for number, line in enumerate(bare.split("\n"), 1):
-            for statement in line.split(";"):
-                if not _is_plain(statement) and not statement.isspace():
+            if not _is_plain_line(line):
+                for statement in line.split(";"):
                     self._statement(statement, number)
         for symbol, number in self._used.items():
             if symbol not in self._defined:

@@ -27,6 +27,7 @@ class KernelScript:
 
     def __init__(self, text: str, store: Store, sandbox: Sandbox, *, trusted: bool) -> None:
         self._text, self._store, self._sandbox, self._trusted = text, store, sandbox, trusted
+        self._digest = digest(text)
         self._sets: dict[str, KernelSet | Verdict] = {}
 
     def kernels(self, parameters: Sequence[Mapping[str, Any]]) -> list[KernelSet | Verdict]:
@@ -42,11 +43,12 @@ class KernelScript:
             for (key, given), entry in zip(missing.items(), answers, strict=True):
                 self._sets[key] = entry if isinstance(entry, Verdict) else _kernel_set(entry, given["roles"])
                 if not isinstance(self._sets[key], Verdict):
-                    self._store.put_artefact(json.dumps(entry).encode(), ".json", key=self._artefact_key(key))
+                    data = json.dumps(entry).encode()
+                    self._store.put_artefact(data, ".json", keys=[self._artefact_key(key)], lasting=False)
         return [self._sets[_key(given)] for given in parameters]
 
     def _artefact_key(self, key: str) -> str:
-        return digest("kernel set", self._text, key)
+        return digest("kernel set", self._digest, key)
 
     def _recall(self, key: str, given: Mapping[str, Any]) -> bool:
         """Take a kernel set from the store; False where it holds none."""

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -255,13 +255,17 @@ class Store:
 
     # Artefacts and devices
 
-    def put_artefact(self, data: bytes, suffix: str = "", *, key: str = "") -> Path:
-        """Keep a built file at its content address; with ``key``, the digest of all its inputs, it can be looked up."""
-        path = artefacts.put(self.path / "artefacts", data, suffix)
-        if key:
+    def put_artefact(self, data: bytes, suffix: str = "", *, keys: Collection[str] = (), lasting: bool = True) -> Path:
+        """
+        Keep a built file at its content address; by ``keys``, digests of all its inputs, it can be looked up.
+
+        What is cheap to build again need not be ``lasting``: it survives this process, perhaps not a power cut.
+        """
+        path = artefacts.put(self.path / "artefacts", data, suffix, lasting=lasting)
+        if keys:
             relative = str(path.relative_to(self.path))
             with self._writing() as connection:
-                connection.execute("INSERT OR REPLACE INTO artefacts VALUES (?, ?)", (key, relative))
+                connection.executemany("INSERT OR REPLACE INTO artefacts VALUES (?, ?)", [(key, relative) for key in keys])
         return path
 
     def artefact(self, key: str) -> Path | None:

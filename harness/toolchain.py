@@ -72,7 +72,7 @@ class Toolchain:
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **caches}, check=False)
             if done.returncode:
                 raise ToolchainError(f"{name} does not build with {self.name}: {_first_lines(done.stderr)}")
-            return _executable(self.store.put_artefact(output.read_bytes(), key=key))
+            return _executable(self.store.put_artefact(output.read_bytes(), keys=[key]))
 
     def compile_c(
         self, source: str, names: str, machine: Machine, *, trusted: bool, may_import: bool = False
@@ -102,7 +102,7 @@ class Toolchain:
                 steps.append([*compile_it, home / FREESTANDING, "-o", home / "freestanding.o"])
                 objects.append(home / "freestanding.o")
             refused = self._run([*steps, self._link(objects, home / "out.so", may_import)], home, trusted)
-            return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", key=key)
+            return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", keys=[key])
 
     def static_program(self, source: str, headers: Mapping[str, str], assembly: str, machine: Machine) -> bytes:
         """Return an executable of our own C, which has its own ``_start``, and assembly; no C library is in it."""
@@ -137,7 +137,7 @@ class Toolchain:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ToolchainError(f"{archives[0].name} cannot be linked: {_first_lines(done.stderr)}")
-            return self.store.put_artefact(output.read_bytes(), ".so", key=key)
+            return self.store.put_artefact(output.read_bytes(), ".so", keys=[key])
 
     def assemble(self, kernels: Sequence[KernelText], machine: Machine, *, trusted: bool) -> dict[str, Path | Verdict]:
         """Assemble kernels, many a file; map the digest of each text to its shared object or to what is wrong with it."""
@@ -176,7 +176,7 @@ class Toolchain:
                 built: dict[str, Path | Verdict] = {}
                 for kernels, output in zip(files, outputs, strict=True):
                     data = output.read_bytes()
-                    built.update((key, self.store.put_artefact(data, ".so", key=key)) for key in kernels)
+                    built.update(dict.fromkeys(kernels, self.store.put_artefact(data, ".so", keys=kernels, lasting=False)))
                 return built
         everything = [{key: kernel} for kernels in files for key, kernel in kernels.items()]
         if len(everything) == 1:

@@ -90,7 +90,7 @@ class CudaCompiler:
         log = json.loads(header)["log"]
         path = self._store.put_artefact(cubin, ".cubin")
         compiled = Compiled(name=name, path=str(path), **usage(log))
-        self._store.put_artefact(json.dumps(asdict(compiled)).encode(), ".json", key=self._key(name, text))
+        self._store.put_artefact(json.dumps(asdict(compiled)).encode(), ".json", keys=[self._key(name, text)])
         return compiled
 
 

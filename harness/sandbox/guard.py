@@ -1,7 +1,8 @@
 """
 Shut this process in, then run one kernel script or a list of toolchain commands in it.
 
-    python -P -s -S -B guard.py CONFIG READY
+    python -P -s -S -B guard.py CONFIG READY        one run
+    python -P -s -S -B guard.py SOCKET              a fork of this process for each run that is asked for
 
 Standalone, standard library only, mechanism only: the descriptor CONFIG holds the limits, rules and filter (a
 marshalled mapping that `launcher` made; json would cost half as much again as everything else here).
@@ -138,9 +139,55 @@ def run_commands(commands, environment, output_bytes):
             break
 
 
+def serve(asked):
+    """
+    Fork a process for each message on a socket that brings a directory, an environment and five descriptors.
+
+    The answer is its number; a message that is a number is answered with that process's exit status. Return the
+    descriptors of configuration and readiness in each fork, and None in this process when nobody asks any more.
+    """
+    import json  # what every kernel script begins with: imported here, it is in every fork
+    import socket
+
+    del json
+    with socket.socket(fileno=asked) as requests:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 5)
+            if not message:
+                return None
+            if not descriptors:
+                status = os.waitstatus_to_exitcode(os.waitpid(int(message), 0)[1])
+                requests.send(str(status).encode())
+            elif child := os.fork():
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                requests.send(str(child).encode())
+            else:
+                return settle(*marshal.loads(message), descriptors)
+
+
+def settle(home, environment, descriptors):
+    """Become the process that was asked for; return the descriptors of its configuration and readiness."""
+    os.setsid()
+    for stream, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, stream)
+        os.close(descriptor)
+    os.chdir(home)
+    os.environ.clear()
+    os.environ.update(environment)
+    return descriptors[3:]
+
+
 def main():
+    """Shut in and run what one configuration names, or serve."""
+    given = [int(word) for word in sys.argv[1:]]
+    descriptors = given if len(given) > 1 else serve(*given)
+    if descriptors:
+        run(*descriptors)
+
+
+def run(source, ready):
     """Install what the configuration holds, then run what it names."""
-    source, ready = map(int, sys.argv[1:])
     config = marshal.loads(os.read(source, os.fstat(source).st_size))
     os.close(source)
     libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)

@@ -5,6 +5,7 @@ Run generated text where it can do no harm: kernel scripts, and the toolchain on
 place, and starts `guard.py` there under `supervisor`.
 """
 
+import functools
 import marshal
 import resource
 import tempfile
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from harness.errors import SandboxRefused
 from harness.sandbox import guard, policy
+from harness.sandbox.forkserver import Afresh, ForkServer
 from harness.sandbox.protections import Protections, bubblewrap_prefix, interpreter, script_paths
 from harness.sandbox.supervisor import Ended, limit_that_killed, supervise
 
 _GUARD = Path(guard.__file__).resolve()
 _TOOL_PROCESSES = 4096
+_ENVIRONMENT = {"PATH": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 _DEVICES = (Path("/dev/null"), Path("/dev/zero"), Path("/dev/urandom"))
 
 
@@ -68,12 +71,14 @@ class Sandbox:
     The place where generated text runs.
 
     ``allow_unsafe`` runs untrusted text even where a protection is missing; it is a user's explicit decision.
-    ``protections`` are probed unless given (a test takes layers away with it).
+    ``protections`` are probed unless given (a test takes layers away with it). ``afresh`` starts an interpreter for
+    every run rather than forking one that is ready; bubblewrap always does.
     """
 
-    def __init__(self, *, allow_unsafe: bool = False, protections: Protections | None = None):
+    def __init__(self, *, allow_unsafe: bool = False, protections: Protections | None = None, afresh: bool = False):
         self._allow_unsafe = allow_unsafe
         self._protections = protections or Protections.detect()
+        self._afresh = afresh or self._protections.bubblewrap is not None
 
     @property
     def level(self) -> str:
@@ -168,7 +173,7 @@ class Sandbox:
     ) -> Ended:
         """Write the guard's configuration and run it."""
         abi = self._protections.landlock_abi
-        base = {"PATH": "/nonexistent", "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home)}
+        base = {**_ENVIRONMENT, "HOME": str(home), "TMPDIR": str(home)}
         config = {
             "limits": _resource_limits(limits, build=build),
             "ruleset": policy.landlock_ruleset(abi) if abi else b"",
@@ -178,14 +183,12 @@ class Sandbox:
             "environment": {**base, **(environment or {})},
             "output_bytes": limits.output_bytes,
         }
-        # -I would do, but it also ignores PYTHONHASHSEED; the environment is ours alone, so -E protects from nothing.
-        python = [interpreter(), "-P", "-s", "-S", "-B", str(_GUARD)]
         return supervise(
-            [*self._wrapper(rights, home), *python],
+            Afresh(command=[*self._wrapper(rights, home), *_guard_command()]) if self._afresh else _fork_server(),
             config=marshal.dumps(config),
             stdin=stdin,
-            cwd=home,
-            environment={**base, "PYTHONHASHSEED": "0"},
+            home=home,
+            environment=base,
             wall_s=limits.wall_s,
             # The guard of a tool frames what each command printed, and cuts it itself.
             output_bytes=limits.output_bytes if not build else (len(commands) + 1) * (2 * limits.output_bytes + 4096),
@@ -200,6 +203,16 @@ class Sandbox:
         readable += [_GUARD, *script_paths()]
         prefix = bubblewrap_prefix(self._protections.bubblewrap, readable=readable, writable=writable)
         return [*prefix, "--chdir", str(home), "--"]
+
+
+def _guard_command() -> list[str]:
+    # -I would do, but it also ignores PYTHONHASHSEED; the environment is ours alone, so -E protects from nothing.
+    return [interpreter(), "-P", "-s", "-S", "-B", str(_GUARD)]
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    return ForkServer(_guard_command(), _ENVIRONMENT)
 
 
 def _resource_limits(limits: Limits, *, build: bool) -> list[tuple[int, int, int]]:

@@ -1,16 +1,15 @@
 """Start one guarded process, feed and watch it, and make sure that nothing of it stays behind."""
 
-import contextlib
 import os
 import selectors
 import signal
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import SandboxRefused
+from harness.sandbox.forkserver import Descriptors, Guarded, Start
 
 _STDERR_KEPT_BYTES = 64 << 10
 
@@ -27,53 +26,42 @@ class Ended:
 
 
 def supervise(
-    command: Sequence[str],
+    begin: Start,
     *,
     config: bytes,
     stdin: bytes,
-    cwd: Path,
+    home: Path,
     environment: Mapping[str, str],
     wall_s: float,
     output_bytes: int,
 ) -> Ended:
     """
-    Run ``command`` in a session of its own until it ends or meets a limit, then kill its whole process group.
+    Run a guard in a session of its own until it ends or meets a limit, then kill its whole process group.
 
-    ``command`` ends in the guard and gets two more words: a descriptor to read ``config`` from, and one to write a
-    byte to when the guard stands. Raise `SandboxRefused` when that byte never comes.
+    The guard reads ``config`` from a descriptor and writes a byte to another when it stands. Raise `SandboxRefused`
+    when that byte never comes.
     """
     start = time.perf_counter()
-    read_ready, write_ready = os.pipe()
-    sources = [_readable(data) for data in (stdin, config)]
+    (read_out, write_out), (read_err, write_err), (read_ready, write_ready) = os.pipe(), os.pipe(), os.pipe()
+    ours, theirs = (read_out, read_err, read_ready), (write_out, write_err, write_ready)
+    given = Descriptors(stdin=_readable(stdin), stdout=write_out, stderr=write_err, config=_readable(config), ready=write_ready)
     try:
-        process = subprocess.Popen(
-            [*command, str(sources[1]), str(write_ready)],
-            stdin=sources[0],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=dict(environment),
-            start_new_session=True,
-            pass_fds=(sources[1], write_ready),
-        )
-    except OSError as error:
-        os.close(read_ready)
-        raise SandboxRefused(f"the sandbox cannot start {command[0]} ({error.strerror}), so nothing was run") from None
-    finally:
-        for descriptor in (*sources, write_ready):
-            os.close(descriptor)
-    try:
-        stdout, stderr, stopped = _watch(process, start + wall_s, output_bytes)
-    finally:
-        _end(process)
+        try:
+            process = begin(given, home, environment)
+        finally:
+            for descriptor in (given.stdin, given.config, *theirs):
+                os.close(descriptor)
+        try:
+            stdout, stderr, stopped = _watch(process, (read_out, read_err), start + wall_s, output_bytes)
+        finally:
+            returncode = process.end()
         guarded = os.read(read_ready, 1)
-        os.close(read_ready)
+    finally:
+        for descriptor in ours:
+            os.close(descriptor)
     if not guarded:
         said = stderr.decode(errors="replace").strip().splitlines() or [stopped or "no message"]
         raise SandboxRefused(f"the sandbox guard could not be installed ({said[-1]}), so nothing was run")
-    returncode = process.returncode
-    if Path(command[0]).name == "bwrap" and 128 < returncode < 160:
-        returncode = 128 - returncode  # bubblewrap reports a signal as a shell does
     return Ended(
         returncode=returncode,
         stdout=stdout,
@@ -104,9 +92,11 @@ def _readable(data: bytes) -> int:
     return descriptor
 
 
-def _watch(process: subprocess.Popen, deadline: float, output_bytes: int) -> tuple[bytes, bytes, str | None]:
+def _watch(
+    process: Guarded, streams: tuple[int, int], deadline: float, output_bytes: int
+) -> tuple[bytes, bytes, str | None]:
     """Collect both outputs until the process ends; return them and the limit it met."""
-    kept: dict[int, bytearray] = {stream.fileno(): bytearray() for stream in (process.stdout, process.stderr)}
+    kept = {stream: bytearray() for stream in streams}
     exit_notice = os.pidfd_open(process.pid)
     try:
         with selectors.DefaultSelector() as selector:
@@ -146,12 +136,3 @@ def _drain(descriptor: int, into: bytearray, limit: int) -> bool:
             return False
         into += data
     return True
-
-
-def _end(process: subprocess.Popen) -> None:
-    """Kill the process group and reap its leader; the group is killed first, while its number cannot be reused."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()

@@ -11,10 +11,10 @@ HERE = Protections.detect()
 complete = pytest.mark.skipif(bool(HERE.missing), reason=f"this machine lacks {HERE.missing}")
 
 
-@pytest.fixture(scope="module")
-def sandbox():
-    """Return the sandbox as this machine has it."""
-    return Sandbox()
+@pytest.fixture(scope="module", params=[False, True], ids=["forked", "afresh"])
+def sandbox(request):
+    """Return the sandbox as this machine has it, with both ways to start a guard."""
+    return Sandbox(afresh=request.param)
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def test_times_of_another_model_are_refused_with_the_remedy(bench):
 def test_a_time_is_kept_in_the_store(bench, monkeypatch):
     asked = question()
     (shipped,) = [one for one in shipped_times("k1") if one.key == asked.key]
-    bench.store.put_artefact(to_json(shipped).encode(), key=asked.key)
+    bench.store.put_artefact(to_json(shipped).encode(), keys=[asked.key])
     monkeypatch.setattr(library_times, "_shipped", lambda target: {})
 
     assert replace(shipped, shipped=False) == known_time(bench, asked)

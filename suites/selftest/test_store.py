@@ -202,7 +202,7 @@ def test_without_records_the_message_says_how_to_make_some(store):
 
 def test_an_artefact_is_found_by_what_it_was_built_from(store):
     """Same content, same file; the build key leads to it after the store was closed."""
-    path = store.put_artefact(b"object", ".so", key="inputs")
+    path = store.put_artefact(b"object", ".so", keys=["inputs"])
     store.close()
 
     assert path == store.put_artefact(b"object", ".so")
@@ -212,11 +212,11 @@ def test_an_artefact_is_found_by_what_it_was_built_from(store):
 
 def test_a_damaged_artefact_counts_as_absent_and_is_replaced(store):
     """What no longer is what its name says is never loaded."""
-    path = store.put_artefact(b"object", ".so", key="inputs")
+    path = store.put_artefact(b"object", ".so", keys=["inputs"])
     path.write_bytes(b"objecT")
 
     assert store.artefact("inputs") is None
-    assert path == store.put_artefact(b"object", ".so", key="inputs") == store.artefact("inputs")
+    assert path == store.put_artefact(b"object", ".so", keys=["inputs"]) == store.artefact("inputs")
     path.unlink()
     assert store.artefact("inputs") is None
 
@@ -234,7 +234,7 @@ def test_the_database_holds_plain_json(store):
 
 def test_a_store_can_be_moved(store, tmp_path):
     """Artefact paths are relative to the store."""
-    store.put_artefact(b"object", key="inputs")
+    store.put_artefact(b"object", keys=["inputs"])
     store.close()
     shutil.move(store.path, tmp_path / "moved")
 
