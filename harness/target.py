@@ -188,8 +188,10 @@ def other_names(name: str) -> tuple[str, ...]:
 
 
 def load_target(name: str) -> Target:
-    """Load a target from its TOML file (`host` is detected instead, see `harness.host`)."""
+    """Load a target from its TOML file (`host` and `cuda` are detected, see `harness.host` and `harness.cuda.detect`)."""
     path = TARGETS / f"{name}.toml"
+    if name in ("host", "cuda"):
+        raise BadRequest(f"{name} is what this machine has, found out when it runs; it has no file in harness/targets/")
     if not path.exists():
         raise BadRequest(f"unknown target {name!r}; known targets: {', '.join(target_names())}")
     with path.open("rb") as file:

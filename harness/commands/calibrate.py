@@ -1,6 +1,8 @@
 """`python -m harness calibrate TARGET`: microbenchmarks for a board out, their results back into the target's file."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.calibrate.fit import fit, read_output, rewritten
@@ -38,17 +40,18 @@ class Calibrate:
             raise BadRequest(f"calibrate {target.name}: it runs on real hardware ({target.runner}); only modelled targets are fitted")
         if options.results is None:
             return self._make(options, target)
-        if not options.board.strip() or '"' in options.board:
+        if not options.board.strip() or '"' in options.board or "\\" in options.board or not options.board.isprintable():
             raise BadRequest('calibrate: name the board and the date with --board "BPI-F3, 2026-11-22": every fitted value needs a source')
         try:
-            took_ps = read_output(options.results.read_text())
+            took_ps = read_output(options.results.read_text(errors="replace"))
         except OSError as error:
             raise BadRequest(f"calibrate: {options.results} cannot be read ({error.strerror}); give the program's output") from None
         changes, path = fit(target, took_ps), TARGETS / f"{target.name}.toml"
         for change in changes:
             print(f"{change.table:14}{change.key:18}{change.before:32} -> {change.after}")
         output = options.output or path
-        output.write_text(rewritten(path, changes, options.board.strip()))
+        with _writing(output, "--output"):
+            output.write_text(rewritten(path, changes, options.board.strip()))
         print(f"{len(changes)} values fitted, written to {output}; libraries' shipped times are of the model before and not used now")
         return 0
 
@@ -56,10 +59,21 @@ class Calibrate:
     def _make(options: Namespace, target) -> int:
         path, chosen = options.program or Path(f"calibrate-{target.name}"), probes(target)
         with Store.open(default_store()) as store:
-            path.write_bytes(program(Workbench(store).toolchain, target, chosen))
-        path.chmod(0o755)
+            binary = program(Workbench(store).toolchain, target, chosen)
+        with _writing(path, "--program"):
+            path.write_bytes(binary)
+            path.chmod(0o755)
         print(NEXT.format(path=path, name=target.name, count=len(chosen), seconds=round(len(chosen) * PROBE_S)), end="")
         return 0
+
+
+@contextmanager
+def _writing(path: Path, option: str) -> Iterator[None]:
+    """Turn a file that cannot be written into a `BadRequest` that names the option to choose another with."""
+    try:
+        yield
+    except OSError as error:
+        raise BadRequest(f"calibrate: {path} cannot be written ({error.strerror}); choose another file with {option}") from None
 
 
 COMMAND = Calibrate()

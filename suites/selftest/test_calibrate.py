@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from harness.__main__ import main
 from harness.calibrate.fit import fit, read_output, rewritten
 from harness.calibrate.probes import CLOCK, LINE_BYTES, STREAM_BYTES, Probe, probe_set, probes
 from harness.calibrate.program import BOARD, header, program
@@ -128,6 +129,28 @@ def test_output_that_is_not_whole_is_refused(text):
 def test_output_of_another_target_is_refused():
     with pytest.raises(BadRequest, match=r"the output lacks .* another target's or version's"):
         fit(load_target("k1"), {CLOCK: 1000})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["host"], "host is what this machine has"),
+        (["h100"], "runs on real hardware"),
+        (["c910", "--results", "{file}"], "name the board"),
+        (["c910", "--results", "{file}", "--board", "a\\b"], "name the board"),
+        (["c910", "--results", "{file}", "--board", "b"], "not the whole output"),
+        (["c910", "--results", "{folder}", "--board", "b"], "cannot be read (Is a directory)"),
+        (["c910", "--program", "{folder}/none/x"], "choose another file with --program"),
+    ],
+)
+def test_mistake_is_one_sentence(options, words, tmp_path, capsys):
+    (tmp_path / "noise").write_bytes(bytes(range(256)))
+    status = main(["calibrate", *(option.format(file=tmp_path / "noise", folder=tmp_path) for option in options)])
+    said = capsys.readouterr().err
+
+    assert status == 2
+    assert words in said
+    assert 1 == said.count("\n")
 
 
 @pytest.mark.parametrize("name", ["k1", "c910", "a76"])
