@@ -18,7 +18,8 @@ DIGITS = 32
 """Hexadecimal digits of a content address, as in `harness.kernel.digest`."""
 
 ELSEWHERE = "set OPWRIGHT_STORE to a directory you may write to"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a disk, or a quota, that has no room left."""
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NOT_A_DIRECTORY = (errno.ENOTDIR, errno.EEXIST)
 
@@ -33,7 +34,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def _explain(error: OSError, path: Path) -> str:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return f"the disk is full at {path}: free some space and run again; what was stored is kept"
     if error.errno in _FORBIDDEN:
         return f"cannot write to {path} ({error.strerror}): {ELSEWHERE}"

@@ -16,7 +16,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.errors import BadRequest, ToolchainError
+from harness.artefacts import disk_errors
+from harness.errors import BadRequest, StoreError, ToolchainError
 from harness.kernel import KernelText, digest
 from harness.machine import Machine
 from harness.record import Outcome, Verdict
@@ -64,13 +65,18 @@ class Toolchain:
         key = digest("program", name, self.name, _processor(), texts)
         if (built := self.store.artefact(key)) is not None:
             return _executable(built)
+        cache = self.store.path / "zig"
+        with disk_errors(cache):
+            cache.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=cache).close()  # zig's own words for a read-only place name no remedy
         with tempfile.TemporaryDirectory(prefix="opwright-program-") as place:
             output = Path(place) / "program"
-            caches = {f"ZIG_{kind}_CACHE_DIR": str(self.store.path / "zig") for kind in ("GLOBAL", "LOCAL")}
+            caches = {f"ZIG_{kind}_CACHE_DIR": str(cache) for kind in ("GLOBAL", "LOCAL")}
             command = [str(self._zig), "cc", "-O2", "-flto", "-std=gnu11", "-Wno-pass-failed", "-o", str(output)]
             command += [*(f"-I{path}" for path in includes), *map(str, sources), "-ldl", "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **caches}, check=False)
             if done.returncode:
+                _require_room(done.stderr, self.store.path)
                 raise ToolchainError(f"{name} does not build with {self.name}: {_first_lines(done.stderr)}")
             return _executable(self.store.put_artefact(output.read_bytes(), keys=[key]))
 
@@ -136,6 +142,7 @@ class Toolchain:
             command = self._link(["--whole-archive", *archives, "--no-whole-archive"], output, may_import=True)
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
             if done.returncode:
+                _require_room(done.stderr, output.parent)
                 raise ToolchainError(f"{archives[0].name} cannot be linked: {_first_lines(done.stderr)}")
             return self.store.put_artefact(output.read_bytes(), ".so", keys=[key])
 
@@ -210,6 +217,7 @@ class Toolchain:
         )
         for report in reports:
             if not report.ok:
+                _require_room(report.stderr, home.parent)
                 said = _first_lines(report.stderr.replace(f"{home}/", "")) or f"exit status {report.returncode}"
                 reason = f"stopped by the {report.stopped} limit" if report.stopped else said
                 return Verdict(outcome=Outcome.COMPILE, reason=reason)
@@ -254,6 +262,12 @@ def _executable(path: Path) -> Path:
     if not os.access(path, os.X_OK):
         path.chmod(0o755)
     return path
+
+
+def _require_room(said: str, place: Path) -> None:
+    """Raise `StoreError` where a tool failed because the disk is full; the candidate is not to blame."""
+    if "NoSpaceLeft" in said or "No space left on device" in said:
+        raise StoreError(f"the disk is full at {place}: free some space and run again; what was stored is kept")
 
 
 def _first_lines(text: str) -> str:

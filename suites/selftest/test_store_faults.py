@@ -1,5 +1,6 @@
 """What is stored stays stored: killed writers, full and read-only disks, damaged and newer databases, busy devices."""
 
+import errno
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.plugin import in_one_sentence
 from harness.errors import StoreError
 from harness.record import Outcome, Record, Verdict
 from harness.store import Store
@@ -163,12 +165,18 @@ def test_a_read_only_store_with_a_live_log_shows_the_log(public_path):
     assert answer(child(POWERLESS + "print(len(store.records()))", path)) == "1"
 
 
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
-    """On a disk of half a megabyte, everything that was acknowledged can still be read."""
+@pytest.fixture
+def on_a_small_disk(tmp_path):
+    """Return the words before a command that give it half a megabyte at ``tmp_path``."""
     script = 'mount -t tmpfs -o size=512k tmpfs "$0" && exec "$@"'
     prefix = ["unshare", "-rm", "sh", "-c", script, tmp_path]
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no small disk: this machine lets no user mount one; run as root to include this test")
+    return prefix
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, on_a_small_disk):
+    """On a disk of half a megabyte, everything that was acknowledged can still be read."""
     body = """
 count = 0
 try:
@@ -184,12 +192,56 @@ except StoreError as error:
 store.close()
 print(count, [r.sequence for r in Store(Path(sys.argv[1])).records()] == list(range(count)))
 """
-    record_message, file_message, counted = answer(child(body, tmp_path, prefix=prefix)).splitlines()
+    record_message, file_message, counted = answer(child(body, tmp_path, prefix=on_a_small_disk)).splitlines()
 
     assert "is full: free some space and run again; what was stored is kept" in record_message
     assert "disk is full at" in file_message
     count, same = counted.split()
     assert (int(count) > 3, same) == (True, "True")
+
+
+TOOLS = """
+import tempfile
+from harness.kernel import KernelText
+from harness.machine import Machine
+from harness.sandbox import Sandbox
+from harness.target import load_target
+from harness.toolchain import Toolchain
+toolchain = Toolchain(store, Sandbox())
+machine = Machine.of(load_target("c906"))
+"""
+
+
+def test_a_full_disk_is_no_fault_of_the_candidate(tmp_path, on_a_small_disk):
+    """The linker says that there is no space; the kernel that it links is right."""
+    body = """
+tempfile.tempdir = sys.argv[1]
+try:
+    print(toolchain.assemble([KernelText(name="big", role="compute", signature="", text=".text\\n.globl big\\nbig: ret\\n.zero 900000\\n")], machine, trusted=True))
+except StoreError as error:
+    print(error)
+"""
+    (said,) = answer(child(TOOLS + body, tmp_path, prefix=on_a_small_disk)).splitlines()
+
+    assert f"the disk is full at {tmp_path}: free some space and run again; what was stored is kept" == said
+
+
+def test_a_store_that_cannot_be_made_is_no_fault_of_the_compiler(public_path):
+    public_path.chmod(0o555)
+    body = """
+try:
+    toolchain.worker()
+except StoreError as error:
+    print(error)
+"""
+    (said,) = answer(child(TOOLS + POWERLESS + body, public_path / "store")).splitlines()
+
+    assert "set OPWRIGHT_STORE to a directory you may write to" in said
+
+
+def test_any_other_full_disk_is_one_sentence_too():
+    with pytest.raises(pytest.fail.Exception, match="the disk is full at /place: free some space"), in_one_sentence():
+        raise OSError(errno.ENOSPC, "No space left on device", "/place")
 
 
 @pytest.mark.parametrize("content", [b"not a database, " * 300, b"SQLite format 3\0" + b"\xff" * 5000])
