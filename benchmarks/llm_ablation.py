@@ -1,8 +1,8 @@
 """
-Searches at equal budget on a recorded table, a language model with and without history among them.
+Searches at equal budget on recorded tables, a language model with and without history among them.
 
-    python -m benchmarks.llm_ablation                     replays the kept transcripts
-    python -m benchmarks.llm_ablation --desk DIR          asks what is not answered yet: questions and answers are files
+    python -m benchmarks.llm_ablation                                 replays the kept transcripts
+    python -m benchmarks.llm_ablation --table FILE --desk DIR         asks what is not answered yet, by files in DIR
 
 Every seed begins from its own point, drawn from the slower half of the table and the same for every search, so that
 what the search does shows and not where the analytical model starts. The model is asked at most `CALLS` times a seed,
@@ -29,10 +29,11 @@ from generators.llm_policy import LlmPolicy
 from harness.errors import HarnessError
 from harness.search import Search, search_factory
 from harness.search.space import SketchSpace
-from harness.target import load_target
+from harness.target import Target, load_target
 
 HERE = Path(__file__).parent
-TABLE = HERE / "tables" / "k1-sgemm-128x128x128.json.gz"
+TABLES = tuple(HERE / "tables" / f"{case}.json.gz" for case in ("k1-sgemm-128x128x128", "host-sgemm-1024x1024x1024"))
+"""The tables that a model answered for."""
 TRANSCRIPTS = HERE / "transcripts"
 SEEDS, CALLS = 5, 6
 BUDGETS = (1, 5, 10, 15, 20, 25, 30, 40)
@@ -99,7 +100,32 @@ def model_policy(table: Table, seed: int, history: bool, desk: Path | None) -> L
     transcript = TRANSCRIPTS / f"{table.case}-{'history' if history else 'blind'}.jsonl"
     llm = Desk(desk, transcript) if desk else Replay(transcript)
     case = f"{table.case}-{'history' if history else 'blind'}-seed-{seed}"
-    return LlmPolicy(llm, case, table.spec, load_target(table.case.split("-")[0]), history=history, calls=CALLS, batched=True)
+    return LlmPolicy(llm, case, table.spec, machine(table), history=history, calls=CALLS, batched=True)
+
+
+def machine(table: Table) -> Target:
+    """Return the target a table was recorded on: its file, or for ``host`` the facts kept with the table."""
+    name = table.case.split("-")[0]
+    if name != "host":
+        return load_target(name)
+    kept, source = table.machine, "recorded with the table"
+
+    def fact(value: object) -> dict[str, object]:
+        return {"value": value, "source": source}
+
+    return Target.from_mapping(
+        {
+            "name": name,
+            "isa": "x86",
+            "runner": "native",
+            "caches": [{**cache, "line_bytes": 64, "shared_by": 1, "source": source} for cache in kept["caches"]],
+            "instructions": {"features": fact(kept["features"]), "fma_per_cycle": fact(2)},
+            "registers": {"vector_bits": fact(kept["vector_bits"]), "vector_count": fact(32), "scalar_count": fact(16)},
+            "cores": {"count": fact(kept["cores"])},
+            "clock": {"hz": fact(kept["clock_hz"])},
+            "peak_gflops": {"fp32": fact(2 * 2 * kept["vector_bits"] / 32 * kept["clock_hz"] / 1e9)},
+        }
+    )
 
 
 def curves(table: Table, desk: Path | None) -> tuple[dict[str, list[list[float]]], list[str]]:
@@ -132,23 +158,28 @@ def line(label: str, seeds: Sequence[Sequence[float]]) -> str:
 def main() -> int:
     """Print a row a search."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.llm_ablation", description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--table", type=Path, action="append", metavar="FILE", help="one of benchmarks/tables; repeatable")
     parser.add_argument("--desk", type=Path, metavar="DIR", help="where questions wait for answers")
     options = parser.parse_args()
     try:
-        table = load_table(options.table)
-        found, said = curves(table, options.desk)
+        for path in options.table or TABLES:
+            show(load_table(path), options.desk)
     except HarnessError as refused:
         print(f"{type(refused).__name__}: {refused}", file=sys.stderr)
         return 2
+    return 0
+
+
+def show(table: Table, desk: Path | None) -> None:
+    """Print a table's rows, a search each, and what the model did."""
+    found, said = curves(table, desk)
     near = ", ".join(f"{table.within(share)} within {share:.0%}" for share in (0.05, 0.03, 0.01))
     print(f"{table.case}: {len(table.costs)} points, {near}; {SEEDS} seeds, each from its own point of the slower half")
     print(f"{'evaluations':<26}" + "".join(f"{budget:>8}{'':13}" for budget in BUDGETS))
     for label, seeds in found.items():
         if len(seeds) == SEEDS:
             print(line(label, seeds))
-    print("\n".join(said))
-    return 0
+    print("\n".join([*said, ""]))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def operator(bench: Workbench, case: Case, writer: Author, run: str, budget: Bud
 
 
 def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) -> dict[str, NativeObject]:
-    """Return everybody who is right by name; whoever is not is named on standard error."""
+    """Return everybody who is right, and the libraries, by name; whoever is not is named on standard error."""
     run = bench.store.begin_run(sys.argv, {})
     writers = {EXPERT: author(EXPERT)}
     writers |= {style: author(f"replay:{recording}", prompting=style) for style in PROMPTING}
@@ -68,7 +68,9 @@ def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) ->
     target = bench.target(case.target)
     for name, baseline in bench.baselines(target).items():
         if baseline.offers(case) and baseline.unavailable(case, target) is None:
-            items[name] = baseline.build(bench.toolchain, target, case)
+            item = baseline.build(bench.toolchain, target, case)
+            if isinstance(item, NativeObject):  # a library in a process of its own cannot take turns in this one
+                items[name] = item
     return items
 
 

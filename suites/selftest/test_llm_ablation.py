@@ -2,14 +2,14 @@
 
 import pytest
 
-from benchmarks.llm_ablation import BUDGETS, CALLS, MODELS, SEEDS, TABLE, TRANSCRIPTS, cold, curves, start
+from benchmarks.llm_ablation import BUDGETS, CALLS, MODELS, SEEDS, TABLES, TRANSCRIPTS, cold, curves, start
 from benchmarks.tables import load_table
 from generators.llm.transcript import read
 
 
-@pytest.fixture(scope="module")
-def table():
-    return load_table(TABLE)
+@pytest.fixture(scope="module", params=TABLES, ids=range(len(TABLES)))
+def table(request):
+    return load_table(request.param)
 
 
 def test_every_search_gets_the_same_seeds_and_budgets(table):
