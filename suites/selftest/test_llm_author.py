@@ -304,6 +304,8 @@ def test_recorded_run_replays_end_to_end(isa):
     done = replayed("--manual", "generators/manuals/server_512.md", OPWRIGHT_HOST_ISA=isa)
 
     assert 0 == done.returncode, done.stdout
+    assert "manual server_512.md: " in done.stdout, "what the manual does not state is said"
+    assert "deterministic reader" not in done.stdout, "the recorded extraction was not used"
     assert f"{RECORDED_CASE}: attempt 1 OK" in done.stdout
     assert "tuned, 4 evaluations" in done.stdout
 
@@ -332,6 +334,20 @@ def test_recorded_run_of_an_emulated_machine_replays(recording, machine, last):
     assert 0 == done.returncode, done.stdout
     assert all(f"attempt {number} OK" in done.stdout for number in range(1, last + 1))
     assert "tuned, 2 evaluations" in done.stdout
+
+
+@pytest.mark.slow
+def test_on_a_young_machine_the_method_is_worth_three_plain_questions(bench):
+    """C910, whose vector dialect no compiler writes; before any tuning, on the timing model, the same each time."""
+    case = Case(target="c910", spec=GemmSpec(m=256, n=256, k=256))
+    speeds = {}
+    for style in ("ours", "vanilla"):
+        run = bench.store.begin_run(["selftest"], {})
+        settle(bench, case, open_author(f"replay:{RECORDING.with_name('gemm_rvv.jsonl')}", prompting=style), run=run, seed=0)
+        right = [one for one in bench.store.records(run=run, kind="attempt") if one.verdict.ok]
+        speeds[style] = max(case.spec.flops / one.best_s / 1e9 for one in right)
+
+    assert speeds["ours"] >= 3 * speeds["vanilla"]
 
 
 @pytest.mark.slow

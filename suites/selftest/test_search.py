@@ -281,3 +281,17 @@ def test_a_policy_that_invents_an_action_is_named():
 
     with pytest.raises(AuthorError, match="inventive chose mc\\+31"):
         drive(search, bowl, 10)
+
+
+@pytest.mark.parametrize("policy", ["expert", "random"])
+def test_a_stalled_tree_measures_all_around_its_best(policy):
+    """The polish: after a stall no neighbour of the best is left unasked, whatever the policy prefers."""
+    space = bowl_space()
+    search = begin("mcts", space, policy=policy)
+    drive(search, bowl, 150)
+    best, cost_s = search.best
+    around = [to for _, to in space.neighbours(best)]
+
+    assert around
+    assert all(to in search.costs for to in around)
+    assert all(search.costs[to] >= cost_s for to in around)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import sys
 
 import pytest
@@ -126,6 +127,26 @@ def test_hints_go_to_the_question_they_help():
         line for line in sketch.splitlines() if line.startswith("###")
     ]
     assert ["### Pipeline", "### Vectorisation"] == [line for line in kernel.splitlines() if line.startswith("###")]
+
+
+def test_every_hint_names_its_factors_and_both_kinds_of_machine():
+    """One file for each of the five primitives of the paper."""
+    texts = {path.stem: path.read_text() for path in (templates.HERE / "hints").glob("*.md")}
+
+    assert {"tiling", "reordering", "vectorisation", "layout", "pipeline"} <= set(texts)
+    for name, text in texts.items():
+        assert "\nFactors: " in text, name
+        assert "\nOn CPUs:\n- " in text, name
+        assert "\nOn GPUs:\n- " in text, name
+
+
+def test_a_hint_more_is_a_file_more(tmp_path, monkeypatch):
+    shutil.copytree(templates.HERE / "hints", tmp_path / "hints")
+    (tmp_path / "hints" / "zeal.md").write_text("<!-- for: kernel -->\n### Zeal\n\nTry harder.\n")
+    monkeypatch.setattr(templates, "HERE", tmp_path)
+
+    assert "Try harder." in templates.hints("kernel")
+    assert "Try harder." not in templates.hints("sketch")
 
 
 def test_filling_is_not_read_as_a_template():
