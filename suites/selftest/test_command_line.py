@@ -1,7 +1,10 @@
 """What a user types, run for real: options, mistakes, a whole tuning, interruption and resumption."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -136,7 +139,8 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
 
     assert first.returncode == 0, first.stdout
     assert "openblas" in first.stdout
-    assert CASE in first.stdout
+    assert re.search(rf"^{CASE}: tunables, \d+ evaluations, .* at most \d+ s left$", first.stdout, re.MULTILINE)
+    assert f"{CASE}: tuned, 8 evaluations" in (shared_store / "status.txt").read_text()
     assert second.returncode == 0, second.stdout
     assert before == after
 
@@ -148,6 +152,22 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
     assert ["openblas"] == list(row["peers"])
     assert row["peers"]["openblas"]["ratio"] > 0
     assert 0 < row["peak_fraction"] < 1
+
+
+def test_progress_is_one_changing_line_on_a_terminal(shared_store):
+    words, environment = command("--prompt", TINY, "--tune-evals", "6", "--retune", "-k", "conformance", store=shared_store)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=theirs, stderr=theirs) as process, os.fdopen(ours, "rb") as screen:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal says that the other end is closed
+            while more := screen.read1():
+                said += more
+    shown = [line for line in said.decode().split("\r") if line.startswith(f"{CASE}: tunables, ")]
+
+    assert 0 == process.returncode, said
+    assert shown
+    assert all(" s left" in line and "\n" not in line for line in shown), shown
 
 
 def test_no_evaluations_take_what_is_known_of_other_shapes(shared_store):
