@@ -140,7 +140,7 @@ def test_a_sentence_becomes_a_measured_operator_and_is_found_again(shared_store)
     assert first.returncode == 0, first.stdout
     assert "openblas" in first.stdout
     assert re.search(rf"^{CASE}: tunables, \d+ evaluations, .* at most \d+ s left$", first.stdout, re.MULTILINE)
-    assert f"{CASE}: tuned, 8 evaluations" in (shared_store / "status.txt").read_text()
+    assert f"{CASE}: tuned, " in (shared_store / "status.txt").read_text()
     assert second.returncode == 0, second.stdout
     assert before == after
 
