@@ -9,6 +9,8 @@ from reports.paper.printed import FOOTNOTES, Platform, platforms, printed
 from reports.paper.section import Section, figure
 from reports.wording import MISSING, gflops
 
+RECORDED = "generators/llm/recordings/gemm_rvv.jsonl"
+"""Answers to all three prompts for Table 2's hardware."""
 HOST_SHAPES_OF = "c910"
 """The host has no block in the paper; it is measured at the shapes of the CPUs."""
 
@@ -76,6 +78,7 @@ def table_2(store: Store, measured: Measured) -> list[Section]:
         rows.append([f"ours, {author}", *(speed(one, block["unit"]) for one in row)])
     if len(rows) == 12:
         notes.append(f"ours, every prompt: {needs_key(block['hardware'], 'table2')}")
+        notes.append(f"without a key, a recorded model that is none of these: --llm replay:{RECORDED}, with each --prompting")
     title = f"Table 2, {block['hardware']}, prompts, {block['unit']}"
     return [Section(name="table2", title=title, header=("row", *(f"{size}^3" for size in sizes)), rows=rows, notes=notes)]
 
