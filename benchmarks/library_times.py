@@ -72,6 +72,8 @@ def main() -> None:
             except HarnessError as refused:
                 raise SystemExit(str(refused)) from None
             name = (found.spec, found.library, found.memory, found.timed_at)
+            if not found.final:
+                raise SystemExit(f"{found.spec}, {found.memory}: {found.verdict}; run it again when less else runs here")
             before, times[name] = times.get(name), found
             write(chosen.target, times)
             moved = f"{(found.seconds / before.seconds - 1) * 100:+.1f}%" if before else "new"

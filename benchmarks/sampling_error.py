@@ -37,8 +37,7 @@ def main() -> None:
             case = Case(target=target.name, spec=spec)
             library = bench.baselines(target)["openblas"].build(bench.toolchain, target, case)
             for name, item in (("openblas", library), ("first guess", first_guess(bench, target, spec))):
-                with bench.worker(target) as worker:
-                    (_, whole_s, _), (_, sampled_s, _) = (time_sample(worker, item, s) for s in (whole, points))
+                (_, whole_s, _), (_, sampled_s, _) = (time_sample(bench, target, item, s) for s in (whole, points))
                 rates = (f"{spec.flops / seconds / 1e9:.2f} GFLOP/s" for seconds in (whole_s, sampled_s))
                 at = " ".join(slug.removeprefix("sgemm-").split("-")[0] for slug in points.slugs)
                 print(LINE.format(shape, name, *rates, f"{(whole_s / sampled_s - 1) * 100:+.1f}%"[:9], at), flush=True)

@@ -22,7 +22,14 @@ from generators.llm_author import LlmAuthor, case_of
 from generators.llm_policy import LlmPolicy
 from generators.parts import standalone
 from generators.policies import policy
-from generators.sketch import declared_starts, joined_script, load_sketch, printed_like, sketch_names
+from generators.sketch import (
+    declared_starts,
+    joined_script,
+    load_sketch,
+    printed_like,
+    sketch_fingerprint,
+    sketch_names,
+)
 from generators.vanilla import STYLES, PlainAuthor
 from harness.errors import BadRequest, TargetUnavailable
 from harness.kernel import Author, Sketch, digest
@@ -42,12 +49,15 @@ class Expert:
     name = "expert"
     trusted = True
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Return a digest of every sketch, script and the model behind the start points, read once."""
-        places = ("sketches/*", "emit/*.py", "parts/*.py", "blocking.py")
-        files = sorted(path for place in places for path in GENERATORS.glob(place))
-        return digest([(path.name, path.read_text()) for path in files if path.is_file()])
+    def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
+        """
+        Return a digest of the sketches that serve the spec, of their scripts and of the model behind the start points.
+
+        Sketches and scripts of other operators and instruction sets do not count: they change nothing that is built here.
+        """
+        serving = self.sketches(target, spec)
+        texts = [(sketch.name, sketch_fingerprint(sketch), self.kernel_script(target, sketch)) for sketch in serving]
+        return digest(texts, (GENERATORS / "blocking.py").read_text())
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         """Return the checked-in sketches that serve the spec on the target, and have a kernel script for it."""

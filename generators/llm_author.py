@@ -65,9 +65,8 @@ class LlmAuthor:
         """Return the model's name."""
         return self.llm.name
 
-    @property
-    def fingerprint(self) -> str:
-        """Return a digest of the model's name and everything fixed in the prompts."""
+    def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
+        """Return a digest of the model's name and everything fixed in the prompts, whatever the case."""
         return digest(self.name, [templates.fingerprint(name) for name in QUESTIONS])
 
     # The contract's questions, answered from the adopted draft

@@ -45,9 +45,8 @@ class PlainAuthor(LlmAuthor):
         """Return the model's name and the way it was asked."""
         return f"{self.llm.name} {self._style}"
 
-    @property
-    def fingerprint(self) -> str:
-        """Return a digest of the model's name and the one template."""
+    def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
+        """Return a digest of the model's name and the one template, whatever the case."""
         return digest(self.name, templates.fingerprint(self._style))
 
     def propose(self, target: Target, spec: OperatorSpec, attempts: Sequence[Attempt]) -> Draft | Verdict | None:

@@ -152,9 +152,8 @@ class Author(Protocol):
     trusted: bool
     """Whether its text is checked in and reviewed; an LLM's never is."""
 
-    @property
-    def fingerprint(self) -> str:
-        """Return a digest of everything the answers depend on: scripts, prompts, model."""
+    def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
+        """Return a digest of everything the answers for a case depend on: sketches, scripts, prompts, model."""
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         """Answer "which sketches serve this spec on this target?", best first."""

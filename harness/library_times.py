@@ -22,8 +22,8 @@ from harness.kernel import digest
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
+from harness.runners.emulated import machine_text
 from harness.runners.native import NativeObject
-from harness.runners.protocol import Worker
 from harness.sampling import VERIFIED_FLOPS, Sample, shrunk
 from harness.target import Target
 from harness.verify import FRESH_SEED, real_operands, timeout_s, verify_library
@@ -53,6 +53,11 @@ class LibraryTime:
     describe: str
     """Version and core, as the adapter says them."""
     shipped: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Return whether it would be the same on any machine: one that was too busy says nothing of the library."""
+        return not self.verdict.startswith(Outcome.TIMEOUT.name)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -93,7 +98,8 @@ def library_time(bench: Workbench, question: Question) -> LibraryTime:
     if reason := missing(bench, question):
         raise BaselineUnavailable(reason)
     found = fresh_time(bench, question)
-    bench.store.put_artefact(to_json(found).encode(), keys=[question.key])
+    if found.final:
+        bench.store.put_artefact(to_json(found).encode(), keys=[question.key])
     return found
 
 
@@ -114,8 +120,7 @@ def fresh_time(bench: Workbench, question: Question) -> LibraryTime:
     small, item = shrunk(question.case.spec, VERIFIED_FLOPS), question.baseline.build(bench.toolchain, question.target, question.case)
     verdict, seconds, describe = _verdict(bench, question.baseline, question.case, small), float("inf"), ""
     if verdict.ok:
-        with bench.worker(question.target) as worker:
-            verdict, seconds, describe = time_sample(worker, item, question.points)
+        verdict, seconds, describe = time_sample(bench, question.target, item, question.points)
     return LibraryTime(
         key=question.key,
         library=question.baseline.name,
@@ -139,19 +144,32 @@ def _verdict(bench: Workbench, baseline: ModelledBaseline, case: Case, small: Op
         return verify_library(worker, baseline.build(bench.toolchain, target, case), small)
 
 
-def time_sample(worker: Worker, item: NativeObject, points: Sample) -> tuple[Verdict, float, str]:
-    """Run a contender at every point; return the verdict, the seconds of the whole spec and what it says of itself."""
-    times_s: dict[OperatorSpec, float] = {}
+def time_sample(bench: Workbench, target: Target, item: NativeObject, points: Sample) -> tuple[Verdict, float, str]:
+    """
+    Run a contender at every point under a timing model; return the verdict, the whole spec's seconds and what it says of itself.
+
+    Shapes of one depth share points: one that was run before in this process takes as long as it did then.
+    """
+    known = taken(machine_text(target), item)
     describe = ""
-    for point in points.points:
-        with Arena(point.spec, Placement.ALIGNED) as arena:
-            arena.fill(real_operands(point.spec, np.random.default_rng(FRESH_SEED)))
-            with worker.open(item, arena) as session:
-                timing = session.time(timeout_s=timeout_s(point.spec), samples=1)
-                if timing is None:
-                    return session.verdict, float("inf"), session.describe
-                times_s[point.spec], describe = timing.cpu_s[0], session.describe
-    return Verdict(outcome=Outcome.OK), points.seconds(times_s), describe
+    with bench.worker(target) as worker:
+        for spec in (point.spec for point in points.points):
+            if spec not in known:
+                with Arena(spec, Placement.ALIGNED) as arena:
+                    arena.fill(real_operands(spec, np.random.default_rng(FRESH_SEED)))
+                    with worker.open(item, arena) as session:
+                        timing = session.time(timeout_s=timeout_s(spec), samples=1)
+                        if timing is None:
+                            return session.verdict, float("inf"), session.describe
+                        known[spec] = timing.cpu_s[0], session.describe
+            describe = known[spec][1]
+    return Verdict(outcome=Outcome.OK), points.seconds({spec: seconds for spec, (seconds, _) in known.items()}), describe
+
+
+@cache
+def taken(machine: str, item: NativeObject) -> dict[OperatorSpec, tuple[float, str]]:
+    """Return what is known of an object under a model, to be filled: its seconds and what it said, by the spec that was run."""
+    return {}
 
 
 def shipped_times(target: str) -> list[LibraryTime]:

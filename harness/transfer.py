@@ -20,6 +20,7 @@ from harness.operators import spec_from_json
 from harness.record import Outcome, Record, Verdict
 from harness.search.space import SketchSpace
 from harness.target import Target
+from harness.tuned import shipped_for
 from harness.workbench import Workbench, spec_key
 
 NEIGHBOURS = 3
@@ -72,13 +73,14 @@ def octaves_between(one: OperatorSpec, other: OperatorSpec) -> float:
 
 def neighbours(bench: Workbench, case: Case, author: Author, *, before: str = "") -> list[Neighbour]:
     """
-    Return what the store has tuned for other shapes of the case's operator: same machine, threads, author; nearest first.
+    Return what was tuned for other shapes of the case's operator: same machine, threads, author; nearest first.
 
+    It is in the store or ships with the tree.
     ``before`` (UTC, ISO 8601) leaves out what was tuned later: a run that looks at what it tuned itself would depend on
     the order of its cases.
     """
     last: dict[str, Neighbour] = {}
-    for record in bench.store.records(kind="winner"):
+    for record in (*shipped_for(case.target), *bench.store.records(kind="winner")):
         if record.target != case.target or record.spec.get("operator") != case.spec.operator or not record.verdict.ok:
             continue
         if before and record.created >= before:
@@ -101,10 +103,9 @@ class Neighbourly:
         self._author, self._near = author, tuple(near)
         self.name, self.trusted = author.name, author.trusted
 
-    @property
-    def fingerprint(self) -> str:
+    def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
         """Return the author's own: neighbours change where a tuning begins, not what is built."""
-        return self._author.fingerprint
+        return self._author.fingerprint(target, spec)
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         """Return the author's sketches, those that won nearby first; where somebody is close, those of the close ones only."""
@@ -169,7 +170,7 @@ def _points(bench: Workbench, case: Case, author: Author) -> Iterator[tuple[Cand
     """Yield points, where each comes from in words, and what is known of it."""
     known = [one for one in bench.store.records(identity=bench.identity(case, author), kind="evaluation") if one.verdict.ok]
     known.sort(key=lambda one: float(one.facts["cost_s"]))
-    fingerprints = bench.fingerprints(author, bench.target(case.target))
+    fingerprints = bench.fingerprints(author, case)
     for record in [one for one in known if one.facts.get("fingerprints") == fingerprints][:NEIGHBOURS]:
         yield Candidate.from_json(record.candidate), "the best of a tuning that did not end", {"evaluations": len(known)}
     sketches = {sketch.name: sketch for sketch in author.sketches(bench.target(case.target), case.spec)}
@@ -206,6 +207,6 @@ def _record(bench: Workbench, case: Case, author: Author, candidate: Candidate, 
         identity=bench.identity(case, author),
         candidate=candidate.to_json(),
         clock=bench.clock(bench.target(case.target), case.threads),
-        facts={"fingerprints": bench.fingerprints(author, bench.target(case.target))},
+        facts={"fingerprints": bench.fingerprints(author, case)},
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )

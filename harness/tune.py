@@ -22,6 +22,7 @@ from harness.errors import BadRequest, HarnessError
 from harness.evaluate import EVALUATION_S, Evaluation, Evaluator
 from harness.isa import load_isa
 from harness.kernel import Author, Candidate, Move
+from harness.modelled import steadiest
 from harness.probe import open_watch
 from harness.race import Race
 from harness.record import Record, Verdict
@@ -43,6 +44,8 @@ UNTIL_SHARES, CUT_UNTIL_SHARES = (0.65, 0.8), (0.45, 0.55)
 race of whole calls has the rest."""
 MOVES_TRIED = 6
 """Moves offered at each order: they are built in one batch."""
+NEARLY, STEADIEST_OF = 1.05, 3
+"""On a modelled clock, how far behind the fastest a candidate may be, and how many of those are tried under other memories."""
 PLACEMENTS = (0, 1, 5)
 """Cache lines by which operands are shifted when the winner is measured again."""
 
@@ -89,7 +92,7 @@ class Tuner:
         self._target = bench.target(case.target)
         self._repertoire = Repertoire(bench, self._target, case.spec, author)
         self._identity = bench.identity(case, author)
-        self._fingerprints = bench.fingerprints(author, self._target)
+        self._fingerprints = bench.fingerprints(author, case)
         self._tuning = tuning_key(self._fingerprints, {"name": search, "seed": seed})
         self._known = bench.store.evaluations(self._identity, self._tuning)
         self._costs: dict[Candidate, float] = {}
@@ -200,11 +203,11 @@ class Tuner:
         return list(self._bench.store.evaluations(self._identity, self._tuning).values())
 
     def _race(self, worker: Worker, arena: Arena) -> list[Candidate]:
-        """Return all right candidates, the race's order first; a model's ranking needs no race."""
+        """Return all right candidates, the race's order first; a model's leaders race under other memories."""
         ranking = self._ranking()
-        if worker.repeatable:
-            return ranking
         self._report("race")
+        if worker.repeatable:
+            return self._steadiest(ranking)
         if not self._whole:
             arena.fill(exact_operands(self._case.spec, np.random.default_rng([self._seed, 1])))
         race = Race(worker=worker, arena=arena, repertoire=self._repertoire, watch=self._watch, seconds=self._budget.seconds)
@@ -213,6 +216,19 @@ class Tuner:
             return placed
         ahead = race.climb(placed[0], self._seed, lambda: self._elapsed() < self._budget.seconds, self._challenged)
         return list(dict.fromkeys([ahead, *placed]))
+
+    def _steadiest(self, ranking: list[Candidate]) -> list[Candidate]:
+        """Return the ranking, those in front that are nearly as fast as the first ordered by what they lose under other memories."""
+        limit_s, near = NEARLY * self._costs[ranking[0]], {}
+        for candidate in ranking:
+            if self._costs[candidate] <= limit_s:
+                near.setdefault(candidate.values, candidate)
+        leaders = list(near.values())[:STEADIEST_OF]
+        if len(leaders) == 1:
+            return ranking
+        built = self._repertoire.build(leaders)
+        places = steadiest(self._bench, self._case, built, [self._costs[candidate] for candidate in leaders])
+        return list(dict.fromkeys([*(leaders[place] for place in places), *ranking]))
 
     def _challenged(self) -> None:
         self._challengers += 1

@@ -15,6 +15,12 @@ from harness.record import Record
 FOLDER = Path(__file__).parent / "tuned"
 
 
+@lru_cache
+def shipped_for(target: str) -> tuple[Record, ...]:
+    """Return the shipped winners of a target."""
+    return tuple(record for line in _lines().values() if (record := Record.from_json(json.loads(line))).target == target)
+
+
 def shipped(identity: str) -> Record | None:
     """Return the shipped winner of an identity, or None."""
     line = _lines().get(identity)

@@ -149,9 +149,10 @@ class Workbench:
         """Return the look-up key of a tuned operator: what it is for and who wrote it, nothing measured."""
         return digest("tuned", self.target(case.target).identity(), case.threads, spec_key(case.spec), author.name)
 
-    def fingerprints(self, author: Author, target: Target) -> dict[str, str]:
+    def fingerprints(self, author: Author, case: Case) -> dict[str, str]:
         """Return what a tuned operator depends on beyond its identity; a modelled one also on its model."""
-        known = {"author": author.fingerprint, "toolchain": self.compiler_name(target)}
+        target = self.target(case.target)
+        known = {"author": author.fingerprint(target, case.spec), "toolchain": self.compiler_name(target)}
         if target.runner == "emulated":
             known["model"] = model_fingerprint(target)
         return known

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from generators.generator import Expert
 from harness.build import Builder
 from harness.kernel import Candidate
+from harness.operators import operators
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.arena import Placement
-from harness.target import Fact
+from harness.target import Fact, load_target
 from harness.verify import exact_operands, special_operands, verify_exact, verify_rounding
 
 EXPERT = Expert()
@@ -179,6 +180,16 @@ def test_conv_neighbours_of_every_candidate(conv, bench, shared_worker):
             for placement in (Placement.END, Placement.START):
                 verdict = verify_exact(shared_worker, item, near, exact_operands(near, rng), placement)
                 assert verdict.ok, f"{verdict} with {candidate}"
+
+
+@pytest.mark.parametrize("operator", ["gemm", "conv2d"])
+@pytest.mark.parametrize("name", ["a72", "a76", "c906", "c908", "c910", "k1"])
+def test_every_first_guess_is_legal(name, operator):
+    """A search that begins with a point outside its own space finds nothing near it: no cache beyond the first, say."""
+    target = load_target(name)
+    for spec in operators()[operator].shape_sets["paper"]:
+        for sketch in EXPERT.sketches(target, spec):
+            assert [] == [point for point in EXPERT.start_points(target, spec, sketch) if not sketch.legal(point)]
 
 
 @pytest.mark.parametrize("bits", [512, 256])

@@ -2,12 +2,15 @@
 
 import pytest
 
+from generators.generator import Expert
 from harness.baselines import openblas_guest
 from harness.case import Case
-from harness.library_times import time_sample
-from harness.modelled import PUBLISHED, memory_models
+from harness.kernel import Candidate
+from harness.library_times import taken, time_sample
+from harness.modelled import PUBLISHED, memory_models, steadiest
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
+from harness.runners.emulated import machine_text
 from harness.sampling import MEASURED_FLOPS, Point, Sample, sample, shrunk
 from harness.target import load_target
 
@@ -63,8 +66,39 @@ def test_a_sample_is_near_the_whole(bench):
         pytest.skip(reason)
     item = openblas_guest.BASELINE.build(bench.toolchain, target, Case(target=target.name, spec=spec))
     whole, points = Sample(points=(Point(spec=spec, weight=1.0),)), sample(spec, 0.6 * spec.flops)
-    with bench.worker(target) as worker:
-        (_, whole_s, _), (_, sampled_s, _) = (time_sample(worker, item, chosen) for chosen in (whole, points))
+    (_, whole_s, _), (_, sampled_s, _) = (time_sample(bench, target, item, chosen) for chosen in (whole, points))
 
     assert not points.whole
     assert sampled_s == pytest.approx(whole_s, rel=0.05)
+
+
+def built(bench, case, *choices):
+    """The first guess on the case's target, once with each choice of tunables."""
+    target, expert = bench.target(case.target), Expert()
+    (sketch,) = expert.sketches(target, case.spec)
+    point = expert.start_points(target, case.spec, sketch)[0]
+    candidates = [Candidate.of(sketch.name, point | choice) for choice in choices]
+    return bench.builder(target, sketch, expert.kernel_script(target, sketch), case.spec, trusted=True).build(candidates)
+
+
+def test_shapes_of_one_depth_share_their_points(bench):
+    target, limit_flops = load_target("a72"), 1e6
+    specs = [GemmSpec(m=m, n=512, k=64) for m in (512, 1024)]
+    (item,), (other,) = (built(bench, Case(target="a72", spec=spec), {}) for spec in specs)
+    near, far = (sample(spec, limit_flops) for spec in specs)
+    _, near_s, _ = time_sample(bench, target, item, near)
+    run = dict(taken(machine_text(target), item))
+    _, far_s, _ = time_sample(bench, target, other, far)
+
+    assert len(near.points) == len(run)
+    assert run == taken(machine_text(target), other)
+    assert 1.9 * near_s < far_s < 2.1 * near_s
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_leader_that_only_prefetches_keep_fast_falls_behind(bench, swapped):
+    """Rows of A at 16 KB from each other share the sets of the A72's two ways."""
+    case = Case(target="a72", spec=GemmSpec(m=48, n=192, k=384, lda=4096))
+    contenders = built(bench, case, *({"mr": 6, "nr": 16, "a_once": 0, "pack_a": packed ^ swapped} for packed in (0, 1)))
+
+    assert ([0, 1] if swapped else [1, 0]) == steadiest(bench, case, contenders, (1.00, 1.00))

@@ -183,6 +183,15 @@ def test_nothing_right_is_an_error(bench):
         untuned(bench, NEAR, Blunderer(), run=bench.store.begin_run(["test"], {}))
 
 
+@pytest.mark.parametrize("name", ["c908", "k1"])
+def test_what_ships_is_a_neighbour_of_any_other_shape(bench, name):
+    case = Case(target=name, spec=GemmSpec(m=640, n=512, k=512))
+
+    near = neighbours(bench, case, Expert())
+
+    assert f"{name}-sgemm-512x512x512" == near[0].record.case
+
+
 def test_a_point_that_does_not_fit(host):
     """A point of another sketch, with another tunable or against a constraint here, is none."""
     (sketch, *_) = [one for one in Expert().sketches(host, SQUARE) if one.name == "gemm_packed"]

@@ -1,0 +1,81 @@
+"""
+Time chosen points of a sketch on an emulated target, under every memory model.
+
+    python -m benchmarks.modelled_points c910 "fp32 GEMM 512x512x512" mr=4,6 lmul=1,4 splat=0,1
+    python -m benchmarks.modelled_points c910 "fp32 GEMM 512x512x512" --published
+
+Every legal combination of the values is built and timed at the points of a tuning evaluation; tunables that are not
+named keep the values of the first guess, which is the first line. `--published` adds the published kernels of the
+target's instruction set that are points of our space: OpenBLAS's C910V kernel (16 x 4, elements of the narrow side
+copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our C is the transpose of its) and ACL's
+a64_sgemm_8x12 (by-element FMLA on 24 accumulators). For finding out what bounds a kernel, not for results.
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from generators.generator import Expert
+from harness.errors import BadRequest
+from harness.kernel import Candidate, Sketch
+from harness.library_times import time_sample
+from harness.modelled import memory_models
+from harness.prompt import parse_prompt
+from harness.record import Verdict
+from harness.sampling import TUNED_FLOPS, sample
+from harness.store import Store, default_store
+from harness.workbench import Workbench
+
+PUBLISHED = {
+    "riscv": {"OpenBLAS C910V 16x4": {"mr": 4, "nr": 16, "lmul": 1, "splat": 1, "ahead": 1, "unroll": 4}},
+    "neon": {"ACL a64_sgemm_8x12": {"mr": 8, "nr": 12, "unroll": 4, "prefetch_a": 16, "prefetch_b": 8}},
+}
+"""By instruction set and name: structures of other people's kernels, as values of our tunables."""
+LINE = "{:<46}{}"
+
+
+def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: str, published: bool) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield names and values: the first guess, the published structures, then every legal combination of what was asked."""
+    yield "first guess", dict(guess)
+    for name, values in PUBLISHED.get(isa, {}).items() if published else ():
+        yield name, {**guess, **values}
+    chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in asked)}
+    if unknown := chosen.keys() - guess.keys():
+        raise BadRequest(f"{sketch.name} has no tunable {min(unknown)}; it has {', '.join(guess)}")
+    for values in itertools.product(*chosen.values()) if chosen else ():
+        point = {**guess, **dict(zip(chosen, values, strict=True))}
+        if sketch.legal(point):
+            yield " ".join(f"{key}={point[key]}" for key in chosen), point
+
+
+def main() -> None:
+    """Print one line a point: GFLOP/s under each memory model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.modelled_points", description=__doc__.splitlines()[1])
+    parser.add_argument("target")
+    parser.add_argument("operator", help='as in a prompt: "fp32 GEMM 512x512x512"')
+    parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
+    parser.add_argument("--published", action="store_true", help="add the structures of published kernels")
+    chosen = parser.parse_intermixed_args()
+    spec = parse_prompt(f"{chosen.operator} on this machine").spec
+    with Store.open(default_store()) as store:
+        bench, author = Workbench(store), Expert()
+        target = bench.target(chosen.target)
+        sketch = author.sketches(target, spec)[0]
+        builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
+        models, at = memory_models(target), sample(spec, TUNED_FLOPS)
+        print(f"{spec.slug}, {sketch.name}; GFLOP/s {' / '.join(models)}, of {target.peak(spec.dtype.value)}")
+        guess = author.start_points(target, spec, sketch)[0]
+        for name, values in points(sketch, guess, chosen.values, target.isa, chosen.published):
+            (item,) = builder.build([Candidate.of(sketch.name, values)])
+            if isinstance(item, Verdict):
+                print(LINE.format(name, item))
+                continue
+            rates = []
+            for model in models.values():
+                verdict, seconds, _ = time_sample(bench, model, item, at)
+                rates.append(f"{spec.flops / seconds / 1e9:.2f}" if verdict.ok else str(verdict))
+            print(LINE.format(name, " / ".join(rates)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
