@@ -7,8 +7,10 @@ for: what another machine or another way found is never added up silently.
 
 import ast
 import inspect
+import io
 import json
 import textwrap
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,11 +55,17 @@ def way() -> str:
 
 
 def _code(decides: Callable[..., Any] | ModuleType) -> str:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(decides)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
-            node.body = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
-    return ast.unparse(tree)
+    """Return the words of some code without comments and docstrings, alike in every version of Python."""
+    source = textwrap.dedent(inspect.getsource(decides))
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            lines[line - 1] = lines[line - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return " ".join("\n".join(lines).split())
 
 
 @dataclass(slots=True, kw_only=True)
