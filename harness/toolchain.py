@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from shutil import disk_usage
 
 from harness.artefacts import disk_errors
 from harness.errors import BadRequest, StoreError, ToolchainError
@@ -265,8 +266,12 @@ def _executable(path: Path) -> Path:
 
 
 def _require_room(said: str, place: Path) -> None:
-    """Raise `StoreError` where a tool failed because the disk is full; the candidate is not to blame."""
-    if "NoSpaceLeft" in said or "No space left on device" in said:
+    """
+    Raise `StoreError` where a tool failed because the disk is full; the candidate is not to blame.
+
+    Diagnostics quote the text that was compiled, so what is ``said`` must also be so.
+    """
+    if ("NoSpaceLeft" in said or "No space left on device" in said) and disk_usage(place).free < LIMITS.file_mb << 20:
         raise StoreError(f"the disk is full at {place}: free some space and run again; what was stored is kept")
 
 

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from math import inf
 from statistics import median
 
+from harness import sampling
 from harness.baselines import Baseline
 from harness.case import Case
 from harness.cuda.build import CudaObject
@@ -72,6 +73,8 @@ def shrunk(spec: OperatorSpec) -> OperatorSpec:
     """Return the spec itself, or a smaller one with the same remainders of its sizes, where numpy would take long."""
     if spec.flops <= HOST_FLOPS:
         return spec
+    if spec.operator not in KEPT:
+        return sampling.shrunk(spec, HOST_FLOPS)
     most = KEPT[spec.operator]
     names = {"gemm": ("m", "n", "k"), "conv2d": ("n", "h", "w")}[spec.operator]
     sizes = {name: getattr(spec, name) for name in names}

@@ -21,6 +21,8 @@ from harness.runners.arena import Arena
 
 WORKSPACE_LIMIT_BYTES = 2 << 30
 SLOTS = 16
+GRACE_S = 2.0
+"""A reply may be this late: where everything was stopped for a while (a debugger, a paused container), so was the worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ class NativeWorker:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(timeout_s):
+                if not selector.select(timeout_s) and not selector.select(GRACE_S):
                     raise TimeoutError(f"no reply within {timeout_s:.0f} s")
                 data = os.read(process.stdout.fileno(), 1 << 20)
                 if not data:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.plugin import wanted_words
 from harness.store import Store, default_store
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,22 @@ def test_selftests_are_collected_for_those_who_mention_them(tmp_path, options):
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     assert "suites/selftest/test_" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expression"),
+    [
+        ({"host", "and", "sgemm"}, "Host and sgemm"),
+        (set(), "not c910"),
+        ({"host", "and"}, "host and not conv"),
+        ({"and", "host"}, "not (c910 or k1) and host"),
+        ({"target", "name", "c910"}, 'target(name="c910")'),
+        (set(), 'not target(name="c910")'),
+        ({"nothing"}, "nothing"),
+    ],
+)
+def test_a_target_behind_a_not_is_not_asked_for(words, expression):
+    assert words == wanted_words(expression)
 
 
 def test_bare_collection_is_smoke_on_this_machine(tmp_path):
