@@ -386,7 +386,7 @@ def test_endpoint_writes_and_steers_and_its_key_stays_in_memory():
     with ChatServer(respond=respond) as server:
         done = pytest_run(
             *("--prompt", "fp32 GEMM 96x80x72 on this machine", "--llm", "openai:gpt-4o"),
-            *("--search", "mcts", "--policy", "llm", "--tune-evals", "12"),
+            *("--search", "mcts", "--policy", "llm", "--tune-evals", "12", "--tune-seconds", "200"),
             OPENAI_BASE_URL=server.url,
             OPENAI_API_KEY="sk-VERY-SECRET",
         )
