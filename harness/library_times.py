@@ -24,7 +24,7 @@ from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.emulated import machine_text
 from harness.runners.native import NativeObject
-from harness.sampling import VERIFIED_FLOPS, Sample, shrunk
+from harness.sampling import TUNED_FLOPS, VERIFIED_FLOPS, Sample, shrunk
 from harness.target import Target
 from harness.verify import FRESH_SEED, real_operands, timeout_s, verify_library
 from harness.workbench import Workbench
@@ -116,8 +116,9 @@ def missing(bench: Workbench, question: Question) -> str | None:
 
 
 def fresh_time(bench: Workbench, question: Question) -> LibraryTime:
-    """Verify and time a library now."""
-    small, item = shrunk(question.case.spec, VERIFIED_FLOPS), question.baseline.build(bench.toolchain, question.target, question.case)
+    """Verify and time a library now, one that is no rival as cheaply as it is timed."""
+    limit_flops = VERIFIED_FLOPS if question.baseline.rival(question.target) else TUNED_FLOPS
+    small, item = shrunk(question.case.spec, limit_flops), question.baseline.build(bench.toolchain, question.target, question.case)
     verdict, seconds, describe = _verdict(bench, question.baseline, question.case, small), float("inf"), ""
     if verdict.ok:
         verdict, seconds, describe = time_sample(bench, question.target, item, question.points)

@@ -55,14 +55,13 @@ def questions(baseline: ModelledBaseline, case: Case, target: Target) -> list[Qu
     """
     Return every time that a comparison of a case asks of a library: measured, then, by memory model, as cheaply as tuned.
 
-    A library without vector kernels for the target is no rival: it is not asked for under other memories.
+    A library without vector kernels for the target is no rival: its one time is a cheap one, scalar code being slow to emulate.
     """
-    measured = Question(
-        baseline=baseline, case=case, target=target, memory=PUBLISHED, points=sample(case.spec, MEASURED_FLOPS)
-    )
-    if not baseline.rival(target):
-        return [measured]
     points = sample(case.spec, TUNED_FLOPS)
+    cheap = Question(baseline=baseline, case=case, target=target, memory=PUBLISHED, points=points)
+    if not baseline.rival(target):
+        return [cheap]
+    measured = replace(cheap, points=sample(case.spec, MEASURED_FLOPS))
     return [measured, *(replace(measured, target=t, memory=name, points=points) for name, t in memory_models(target).items())]
 
 
