@@ -14,10 +14,13 @@ from enum import StrEnum
 
 import numpy as np
 
+from harness.errors import BadRequest
 from harness.operator import Operand, OperatorSpec
 
 PAGE = mmap.PAGESIZE
 CANARY = 0xC5
+MEMORY_SHARE = 0.25
+"""Of the machine's memory; verification holds the operands again as numbers, as float64 and as expected values."""
 _SERIALS = itertools.count()
 
 
@@ -46,7 +49,11 @@ class Arena:
     """Operands of `spec` in a memory file; use as a context manager."""
 
     def __init__(self, spec: OperatorSpec, placement: Placement, shift: int = 0) -> None:
-        """`shift` moves ALIGNED operands by that many cache lines, differently for each operand."""
+        """
+        Raise `BadRequest` for operands too large for this machine.
+
+        `shift` moves ALIGNED operands by that many cache lines, differently for each operand.
+        """
         self.spec, self.placement = spec, placement
         self.serial, self.generation = next(_SERIALS), 0
         self.regions: list[Region] = []
@@ -56,6 +63,7 @@ class Arena:
             self.regions.append(region)
             offset += region.map_bytes
         self.bytes = max(offset, PAGE)
+        _require_memory(spec, self.bytes)
         self.fd = os.memfd_create("opwright", os.MFD_CLOEXEC)
         os.ftruncate(self.fd, self.bytes)
         self.map = mmap.mmap(self.fd, self.bytes)
@@ -125,6 +133,15 @@ class Arena:
             if changed.size:
                 return f"{region.operand.name} at byte {int(changed[0]) - start} of {region.operand.bytes}"
         return ""
+
+
+def _require_memory(spec: OperatorSpec, wanted_bytes: int) -> None:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * PAGE
+    if wanted_bytes > MEMORY_SHARE * memory_bytes:
+        raise BadRequest(
+            f"{spec.slug}: its operands take {wanted_bytes / 1e9:.4g} GB and verification as much again several times, but this "
+            f"machine has {memory_bytes / 1e9:.4g} GB of memory; ask for a smaller shape"
+        )
 
 
 def _place(operand: Operand, offset: int, placement: Placement, shift: int) -> Region:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from harness.errors import RunnerError
+from harness.errors import BadRequest, RunnerError
 from harness.measure import contradiction
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Verdict
@@ -108,6 +108,11 @@ def test_library_that_is_no_library_is_a_verdict(worker, tmp_path):
 
     assert verdict.outcome == Outcome.COMPILE
     assert "junk file.so" in verdict.reason
+
+
+def test_operands_that_no_memory_holds_are_refused_before_any_is_taken():
+    with pytest.raises(BadRequest, match=r"sgemm-99999999x8x99999999: its operands take .* ask for a smaller shape"):
+        Arena(GemmSpec(m=99999999, n=8, k=99999999), Placement.END)
 
 
 def test_workspace_is_guarded(worker, objects):
