@@ -32,8 +32,8 @@ ALONE_FLOPS = 5e9
 """Up to here numpy's BLAS works with one thread: more wait for each other, and for the core that the worker is on."""
 THIN = 4
 """Up to so many rows, or columns, an output is thin: an infinity or NaN in each input hides most of it."""
-AGAIN_FLOPS = 3e8
-"""What one of the calls may cost that show whether anything is kept between calls; 2 ms on a machine, 0.5 s in an emulator."""
+AGAIN_FLOPS = 3e7
+"""What one of the calls may cost that show whether anything is kept between calls: under 1 ms, 0.1 s in an emulator."""
 AGAIN_S = 0.002
 FRESH_SEED = 7919
 """Verification of what is compared, and the comparison, draw from another stream than tuning does."""
