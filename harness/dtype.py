@@ -4,11 +4,11 @@ from enum import StrEnum
 
 import numpy as np
 
-_BLAS = {"fp32": "s", "fp64": "d", "fp16": "h", "bf16": "bf16", "int8": "i8", "int32": "i32"}
-_STORED = {name: np.dtype(kind) for name, kind in (("fp32", "f4"), ("fp64", "f8"), ("fp16", "f2"), ("bf16", "u2"), ("int8", "i1"), ("int32", "i4"))}
-_ACCUMULATED = {"fp16": "fp32", "bf16": "fp32", "int8": "int32"}
-_RESULT = {"int8": "int32"}
-_POISON = {"fp32": 0x7FB5A5A5, "fp64": 0x7FFDA5A5A5A5A5A5, "fp16": 0x7FA5, "bf16": 0x7FB5, "int8": 0x5A, "int32": 0x7FB5A5A5}
+_BLAS = {"fp32": "s", "fp64": "d", "fp16": "h", "bf16": "bf16", "int8": "i8", "int32": "i32", "fp8": "f8"}
+_STORED = {name: np.dtype(kind) for name, kind in (("fp32", "f4"), ("fp64", "f8"), ("fp16", "f2"), ("bf16", "u2"), ("int8", "i1"), ("int32", "i4"), ("fp8", "u1"))}
+_ACCUMULATED = {"fp16": "fp32", "bf16": "fp32", "int8": "int32", "fp8": "fp32"}
+_RESULT = {"int8": "int32", "fp8": "fp16"}
+_POISON = {"fp32": 0x7FB5A5A5, "fp64": 0x7FFDA5A5A5A5A5A5, "fp16": 0x7FA5, "bf16": 0x7FB5, "int8": 0x5A, "int32": 0x7FB5A5A5, "fp8": 0x7F}
 
 
 class DType(StrEnum):
@@ -20,6 +20,8 @@ class DType(StrEnum):
     BF16 = "bf16"
     I8 = "int8"
     I32 = "int32"
+    F8 = "fp8"
+    """e4m3 of OCP OFP8: 4 bits of exponent, 3 of mantissa, up to 448; it has NaN and no infinity."""
 
     @property
     def blas(self) -> str:
@@ -28,7 +30,7 @@ class DType(StrEnum):
 
     @property
     def numpy(self) -> np.dtype:
-        """Return the numpy dtype of one element as it is stored; bf16 is stored as its 16 bits."""
+        """Return the numpy dtype of one element as it is stored; bf16 and fp8 are stored as their bits."""
         return _STORED[self._value_]
 
     @property
@@ -59,6 +61,8 @@ class DType(StrEnum):
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Return numbers as they are stored, rounded to nearest even; the same array where nothing changes."""
+        if self is DType.F8:
+            return _to_e4m3(np.asarray(values, np.float32))
         if self is not DType.BF16:
             return np.asarray(values).astype(self.numpy, copy=False)
         single = np.asarray(values, np.float32)
@@ -67,7 +71,9 @@ class DType(StrEnum):
         return np.where(np.isnan(single), bits >> 16 | 0x40, rounded).astype(np.uint16)
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
-        """Return what is stored as numbers numpy computes with: bf16 as fp32, the others as they are."""
+        """Return what is stored as numbers numpy computes with: bf16 and fp8 as fp32, the others as they are."""
+        if self is DType.F8:
+            return _E4M3[stored]
         if self is not DType.BF16:
             return stored
         return (stored.astype(np.uint32) << 16).view(np.float32)
@@ -75,3 +81,26 @@ class DType(StrEnum):
     def round(self, values: np.ndarray) -> np.ndarray:
         """Return the numbers that are left of ``values`` after storing them."""
         return self.decode(self.encode(values))
+
+
+def _e4m3_values() -> np.ndarray:
+    """Return the number each of the 256 codes of e4m3 stands for (OCP 8-bit floating point specification, section 5.3)."""
+    codes = np.arange(128)
+    exponent, mantissa = codes >> 3, codes & 7
+    numbers = np.where(exponent == 0, mantissa * 2.0**-9, (8 + mantissa) * 2.0 ** (exponent - 10))
+    numbers[127] = np.nan
+    return np.concatenate([numbers, -numbers]).astype(np.float32)
+
+
+_E4M3 = _e4m3_values()
+_E4M3_HALFWAY = (_E4M3[:126] + _E4M3[1:127]) / 2
+"""Halfway between neighbouring codes of finite numbers: exact in single precision."""
+
+
+def _to_e4m3(values: np.ndarray) -> np.ndarray:
+    """Round to the nearest code, ties to the even one; what is too large becomes 448 (cvt.rn.satfinite), NaN stays NaN."""
+    size = np.abs(values)
+    code = np.searchsorted(_E4M3_HALFWAY, size)
+    tie = (code < 126) & (size == _E4M3_HALFWAY[np.minimum(code, 125)])
+    code += tie & (code % 2 == 1)
+    return np.where(np.isnan(values), 127, np.minimum(code, 126)).astype(np.uint8) | np.signbit(values).astype(np.uint8) << 7

@@ -45,6 +45,7 @@ _DTYPES = {
     DType.F16: ("half precision", "half", "fp16", "float16", "f16"),
     DType.BF16: ("bf16", "bfloat16"),
     DType.I8: ("int8", "i8"),
+    DType.F8: ("fp8 e4m3", "fp8", "float8", "e4m3"),
 }
 _RESULTS = {
     "out": ("{} output", "{} out", "{} result", "output {}", "out {}", "into {}", "-> {}"),

@@ -27,6 +27,11 @@ def shipped(identity: str) -> Record | None:
     return Record.from_json(json.loads(line)) if line else None
 
 
+def everything() -> list[Record]:
+    """Return every winner that ships, of all targets."""
+    return [Record.from_json(json.loads(line)) for line in _lines().values()]
+
+
 @lru_cache
 def _lines() -> dict[str, str]:
     found = {}

@@ -30,10 +30,12 @@ CASES = (
     GemmSpec(m=16, n=4096, k=4096, dtype=DType.BF16, trans_b=True),
     GemmSpec(m=4096, n=4096, k=4096),
     Conv2dSpec(n=32, c=64, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc", dtype=DType.F16),
+    Conv2dSpec(n=32, c=96, h=112, w=112, f=96, r=3, s=3, stride=2, padding=1, groups=96, layout="nhwc", dtype=DType.F16),
+    GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F8, trans_b=True),
     Conv2dSpec(n=32, c=3, h=224, w=224, f=64, r=7, s=7, stride=2, padding=3, layout="nhwc", dtype=DType.F16),
     Conv2dSpec(n=1, c=64, h=256, w=256, f=2, r=1, s=1, layout="nhwc", dtype=DType.F16),
 )
-MULTIPLY = {"gemm": "HGMMA", "conv": "HGMMA", "split_k": "HGMMA", "conv_split": "HGMMA", "gemm_int8": "IGMMA", "ffma": "FFMA", "mma": "HMMA", "skinny": "HMMA", "first": "HMMA", "narrow": "HMMA", "stem": "HGMMA", "simt": "FFMA"}
+MULTIPLY = {"gemm": "HGMMA", "conv": "HGMMA", "split_k": "HGMMA", "conv_split": "HGMMA", "gemm_int8": "IGMMA", "gemm_fp8": "QGMMA", "halo": "HGMMA", "ffma": "FFMA", "mma": "HMMA", "skinny": "HMMA", "first": "HMMA", "narrow": "HMMA", "stem": "HGMMA", "simt": "FFMA"}
 """What a role must multiply with."""
 
 

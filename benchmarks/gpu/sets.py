@@ -65,6 +65,7 @@ def all_sets() -> dict[str, Set]:
         Set(name="odd", goal="3.5", specs=gemms([(8191,) * 3, (4095, 4097, 4099)], DType.F16)),
         Set(name="fp32", goal="1.35, error not above cuBLAS", specs=gemms(PAPER, DType.F32), sketches=("gemm_cuda_tf32x3",)),
         Set(name="int8", goal="none set; sums in int32", specs=gemms(PAPER, DType.I8)),
+        Set(name="fp8", goal="none set; e4m3, C in fp16", specs=gemms(PAPER, DType.F8)),
         Set(
             name="fp32-cores",
             goal="1.0",
@@ -78,6 +79,8 @@ def all_sets() -> dict[str, Set]:
         specs = tuple(dict.fromkeys(convs(networks, batch, DType.F16)))
         sets.append(Set(name=f"conv-fp16-{batch}", goal=goal, specs=specs))
         sets.append(Set(name=f"conv-first-{batch}", goal="2.0", specs=convs(first, batch, DType.F16)))
+    depthwise = tuple(replace(one, groups=one.c) for one in convs(layers.DEPTHWISE, 32, DType.F16))
+    sets.append(Set(name="depthwise-32", goal="none set; MobileNet-V2", specs=depthwise))
     sets.append(Set(name="conv-fp32-32", goal="1.5 geomean", specs=convs(layers.RESNET50[1:], 32, DType.F32)))
     return {one.name: one for one in sets}
 

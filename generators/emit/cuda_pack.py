@@ -3,7 +3,7 @@ The expert's kernels that lay operands out for the copy engine and the tensor co
 
 `pad` copies a matrix whose rows do not begin at multiples of 16 bytes into one whose rows do. `split` writes an fp32
 matrix as two tf32 ones along k, hi + lo, each with 11 bits of mantissa, and raises a flag where an element is not
-finite: then hi lo + lo hi would give NaN where infinity is right. `clear` lowers the flag. `pack8` lays whole numbers of one
+finite: then hi lo + lo hi would give NaN where infinity is right. `clear` lowers flags. `pack8` lays whole numbers of one
 byte out along k, in rows that begin at multiples of 16 bytes.
 """
 
@@ -73,7 +73,7 @@ extern "C" __global__ __launch_bounds__(256) void NAME(const float *from, float 
 """
 
 CLEAR = r"""
-extern "C" __global__ void NAME(int *flag) { *flag = 0; }
+extern "C" __global__ void NAME(int *flags, int count) { for (int i = threadIdx.x; i < count; i += blockDim.x) flags[i] = 0; }
 """
 
 PACK8 = r"""

@@ -4,9 +4,10 @@ The expert's kernels for Hopper's tensor cores (sm_90a): TMA, mbarriers, wgmma; 
 Contract: generators/CONTRACT.md; a list of parameter sets on stdin, a list of kernel sets on stdout, CUDA C++ without
 headers. A block tile is bm x bn. Stage rows are 128 bytes, swizzled by the copy engine as wgmma reads them. One
 warpgroup only copies; the others multiply: together on one tile, or (pingpong) in turn on tiles of their own, so that
-one's epilogue hides behind the other's main loop. Clusters share operand tiles by multicast. fp32 operands were split
+one's epilogue hides behind the other's main loop. Where tiles fill the last wave badly, blocks may share the last of
+them along k (stream). Clusters share operand tiles by multicast. fp32 operands were split
 into two tf32 parts each, lo hi + hi lo + hi hi; tensor cores round sums towards zero, so that each stage's sum is added
-to a total in fp32 registers. int8 operands run along k; their sums are int32.
+to a total in fp32 registers, and so may sums of fp8 be. Operands of one byte run along k; sums of int8 are int32.
 """
 
 import json
@@ -16,7 +17,7 @@ from generators.parts.cuda_hopper import LOAD, LOAD_PIXELS, PRELUDE, clustered, 
 
 EMITTER = {
     "isa": "cuda",
-    "sketches": ("gemm_cuda_wgmma", "gemm_cuda_tf32x3", "gemm_cuda_int8", "conv2d_cuda_wgmma", "conv2d_cuda_tf32x3"),
+    "sketches": ("gemm_cuda_wgmma", "gemm_cuda_tf32x3", "gemm_cuda_int8", "gemm_cuda_fp8", "conv2d_cuda_wgmma", "conv2d_cuda_tf32x3"),
     "beside": ("cuda_pack", "cuda_simt", "cuda_conv"),
 }
 
@@ -46,11 +47,51 @@ DEV void tile_of(int t, int tiles_m, int tiles_n, int group, int along_n, int &m
   m = along_n ? y : x; n = along_n ? x : y;
 }
 
+/* what a cluster multiplies, piece after piece: steps [from, to) of a tile. With STREAM the last full wave and what is left
+   over are cut into equal stretches of steps, which come first; a stretch begins within a tile, or ends there */
+struct Walk {
+  int tile, from, to, t, stride, whole, steps, at, end;
+  __device__ __forceinline__ void begin(int first, int clusters, int jump, int tiles, int all_steps) {
+    t = first - jump; stride = jump; steps = all_steps; whole = tiles; at = end = 0;
+    if (STREAM && steps && tiles % clusters) {
+      whole = max(tiles / clusters - 1, 0) * clusters;
+      at = stretch(first, clusters, tiles - whole); end = stretch(first + 1, clusters, tiles - whole);
+    }
+  }
+  __device__ __forceinline__ int stretch(int number, int clusters, int shared) const { return (int)((long long)shared * steps * number / clusters); }
+  __device__ __forceinline__ bool next() {
+    from = 0; to = steps;
+    if (STREAM && at < end) {
+      tile = whole + at / steps; from = at % steps; to = min(steps, from + end - at); at += to - from;
+      return true;
+    }
+    t += stride; tile = t;
+    return t < whole;
+  }
+};
+/* a warpgroup's sums to memory, for the cluster that has the tile's first steps to add; shares[block] is 0 until they are there */
+template <int COUNT> DEV void leave(const sum_t *d, float *sums, u32 *share, int w, int tid) {
+#pragma unroll
+  for (int i = 0; i < COUNT / 4; i++) __stcg((float4 *)sums + (w * (COUNT / 4) + i) * 128 + tid, make_float4((float)d[4 * i], (float)d[4 * i + 1], (float)d[4 * i + 2], (float)d[4 * i + 3]));
+  __threadfence();
+  asm volatile("bar.sync %0, 128;" :: "r"(11 + w) : "memory");
+  if (tid == 0) asm volatile("st.release.gpu.global.u32 [%0], 1;" :: "l"(share + w) : "memory");
+}
+template <int COUNT> DEV void collect(sum_t *d, const float *sums, const u32 *share, int w, int tid) {
+  u32 there;
+  do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(there) : "l"(share + w) : "memory"); while (!there);
+#pragma unroll
+  for (int i = 0; i < COUNT / 4; i++) {
+    const float4 v = __ldcg((const float4 *)sums + (w * (COUNT / 4) + i) * 128 + tid);
+    d[4 * i] += v.x; d[4 * i + 1] += v.y; d[4 * i + 2] += v.z; d[4 * i + 3] += v.w;
+  }
+}
+
 extern "C" __global__ __launch_bounds__(128 * (CONSUMERS + 1), 1) CLUSTERED
 void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
           const __grid_constant__ TensorMap map_a_low, const __grid_constant__ TensorMap map_b_low,
           const __grid_constant__ TensorMap map_c, element *c, int rows, int columns, int ldc,
-          int tiles_m, int tiles_n, int steps, int group, int along_n, float alpha, float beta, int by_copy, int skew EXTRA) {
+          int tiles_m, int tiles_n, int steps, int group, int along_n, float alpha, float beta, int by_copy, int skew SHARED EXTRA) {
   extern __shared__ unsigned char raw[];
   constexpr int MI = PINGPONG ? BM / 64 : BM / 64 / CONSUMERS, CLUSTER = CM * CN;
   constexpr int SA = A_ALONG_K ? BM * 128 : (BM + ROW - 1) / ROW * ROW * 128, SB = B_ALONG_K ? BN * 128 : (BN + ROW - 1) / ROW * ROW * 128;
@@ -75,11 +116,12 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
       u16 ranks_a = 0; for (int j = 0; j < CN; j++) ranks_a |= 1 << (part_m + j * CM);
       const u16 ranks_b = ((1 << CM) - 1) << (part_n * CM);
       int stage = 0; u32 parity = 1;
-      for (int t = first; t < tiles; t += clusters) {
-        int m, n; tile_of(t, tiles_m, tiles_n, group, along_n, m, n);
+      Walk walk; walk.begin(first, clusters, clusters, tiles, steps);
+      while (walk.next()) {
+        int m, n; tile_of(walk.tile, tiles_m, tiles_n, group, along_n, m, n);
         m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
         PLACE
-        for (int step = 0; step < steps; step++) {
+        for (int step = walk.from; step < walk.to; step++) {
           const u32 bar = full + 8 * stage, at = base + stage * STAGE;
           await(empty + 8 * stage, parity);
           expect_bytes(bar, STAGE);
@@ -103,8 +145,10 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
     if (PINGPONG && w == 1) { skip(steps); asm volatile("bar.arrive 9, 256;" ::: "memory"); } /* barrier 9: group 0 may multiply, 10: group 1 */
     /* two that cooperate: one some steps behind, so that it multiplies while the other stores */
     if (!PINGPONG && CONSUMERS == 2 && skew > 0 && w == 1) asm volatile("bar.sync 9, 256;" ::: "memory");
-    for (int t = first + (PINGPONG ? w * clusters : 0); t < tiles; t += clusters * (PINGPONG ? 2 : 1)) {
-      int m, n; tile_of(t, tiles_m, tiles_n, group, along_n, m, n);
+    Walk walk; walk.begin(first + (PINGPONG ? w * clusters : 0), clusters, clusters * (PINGPONG ? 2 : 1), tiles, steps);
+    bool begun = false;
+    while (walk.next()) {
+      int m, n; tile_of(walk.tile, tiles_m, tiles_n, group, along_n, m, n);
       m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
       int before = -1;
       if (steps == 0)
@@ -116,7 +160,7 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
 #pragma unroll
         for (int i = 0; i < MI * BN / 2; i++) total[i / (BN / 2)][i % (BN / 2)] = 0;
       if (PINGPONG) asm volatile("bar.sync %0, 256;" :: "r"(9 + w) : "memory");
-      for (int step = 0; step < steps; step++) {
+      for (int step = walk.from; step < walk.to; step++) {
         const u32 at = base + stage * STAGE;
         await(full + 8 * stage, parity);
         fence_multiply();
@@ -129,7 +173,7 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
 #pragma unroll
             for (int mi = 0; mi < MI; mi++)
               multiply(d[mi + MI * (kk % CHAINS)], descriptor(a + (own_rows + mi) * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16),
-                       descriptor(b + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : ROW * 128), ((PROMOTE ? 0 : step) | kk / CHAINS | p) != 0);
+                       descriptor(b + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : ROW * 128), ((PROMOTE ? 0 : step - walk.from) | kk / CHAINS | p) != 0);
         }
         //@end
         commit_multiply();
@@ -141,12 +185,15 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
 #pragma unroll
             for (int i = 0; i < BN / 2; i++) { settle(d[mi][i]); total[mi % MI][i] += d[mi][i]; }
         } else wait_multiply<1>();
-        if (!PINGPONG && CONSUMERS == 2 && skew > 0 && w == 0 && t == first && step == skew - 1) asm volatile("bar.arrive 9, 256;" ::: "memory");
+        if (!PINGPONG && CONSUMERS == 2 && skew > 0 && w == 0 && !begun && (step == walk.from + skew - 1 || step == walk.to - 1)) {
+          begun = true;
+          asm volatile("bar.arrive 9, 256;" ::: "memory");
+        }
         if (!PROMOTE && before >= 0) release(before);
         before = stage;
         if (++stage == STAGES) { stage = 0; parity ^= 1; }
       }
-      if (PINGPONG && t + clusters < tiles) asm volatile("bar.arrive %0, 256;" :: "r"(9 + (w ^ 1)) : "memory");
+      if (PINGPONG && walk.t + clusters < tiles) asm volatile("bar.arrive %0, 256;" :: "r"(9 + (w ^ 1)) : "memory");
       if (!PROMOTE) {
         wait_multiply<0>();
         if (before >= 0) release(before);
@@ -158,6 +205,11 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
       for (int mi = PROMOTE ? 0 : MI; mi < (PROMOTE ? MI : MI * CHAINS); mi++)
 #pragma unroll
         for (int i = 0; i < BN / 2; i++) if (PROMOTE) d[mi][i] = total[mi][i]; else d[mi % MI][i] += d[mi][i];
+      if (STREAM && walk.from > 0) { leave<MI * BN / 2>(d[0], SUMS(blockIdx.x), w, tid); continue; }
+      for (int other = first + 1, reached = walk.at; STREAM && walk.to < steps && reached < (walk.tile - walk.whole + 1) * steps; other++) {
+        collect<MI * BN / 2>(d[0], SUMS(other * CLUSTER + rank), w, tid);
+        reached = walk.stretch(other + 1, clusters, tiles - walk.whole);
+      }
 #pragma unroll
       for (int mi = 0; mi < MI; mi++) {
         const int row0 = m + (own_rows + mi) * 64 + warp * 16, row = row0 + (lane >> 2);
@@ -217,13 +269,16 @@ def gemm(p: dict, general: bool = False, pixels: bool = False) -> dict:
     """Print the persistent kernel; only the general one reads C (beta is not 0); with pixels it convolves."""
     dtype = p["dtype"]
     split3, whole = dtype == "fp32", dtype == "int8"
-    along_k_a, along_k_b = split3 or whole or pixels or not p["trans_a"], split3 or whole or pixels or bool(p["trans_b"])
-    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn", "chains")
+    only_along_k = split3 or pixels or dtype in ("int8", "fp8")
+    along_k_a, along_k_b = only_along_k or not p["trans_a"], only_along_k or bool(p["trans_b"])
+    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn", "chains", *(key for key in ("promote", "stream") if key in p))
     name = "wgmma_" + "_".join([dtype, "nt"[not along_k_a] + "nt"[along_k_b], *(f"{key}{p[key]}" for key in keys)]) + "_general" * general + "_pixels" * pixels
     header = constants(
-        ROW={"fp32": 32, "int8": 128}.get(dtype, 64), OUT=32 if split3 or whole else 64, PARTS=2 if split3 else 1, PROMOTE=split3, WHOLE=whole,
-        A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general, **{key.upper(): p[key] for key in keys},
+        ROW={"fp32": 32, "int8": 128, "fp8": 128}.get(dtype, 64), OUT=32 if split3 or whole else 64, PARTS=2 if split3 else 1, WHOLE=whole,
+        A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general, **{"PROMOTE": split3, "STREAM": 0} | {key.upper(): p[key] for key in keys},
     )  # fmt: skip
+    shared = (", float *sums, u32 *shares", "sums + (size_t)(block) * (BM * BN), shares + (block) * CONSUMERS") if "stream" in p else ("", "nullptr, nullptr")
+    header += f"#define SHARED {shared[0]}\n#define SUMS(block) {shared[1]}\n"
     text = PRELUDE + header + clustered(p["cm"] * p["cn"]) + (LOAD_PIXELS if pixels else LOAD) + element(dtype)
     text += multiply(dtype, p["bn"], along_k_a, along_k_b) + GEMM
     return {"name": name, "role": "conv" if pixels else "gemm_general" if general else "gemm", "signature": "cuda", "text": text.replace("NAME(", f"{name}(")}
@@ -234,6 +289,8 @@ ROLES = {
     "gemm_general": lambda p: gemm(p, True),
     "gemm_int8": lambda p: gemm(p) | {"role": "gemm_int8"},
     "gemm_int8_general": lambda p: gemm(p, True) | {"role": "gemm_int8_general"},
+    "gemm_fp8": lambda p: gemm(p) | {"role": "gemm_fp8"},
+    "gemm_fp8_general": lambda p: gemm(p, True) | {"role": "gemm_fp8_general"},
     "conv": lambda p: gemm(p, pixels=True),
 }
 

@@ -82,7 +82,7 @@ DEV void copy_filters_to(u32 to, const TensorMap *map, u32 bar, int c, int tap, 
 #define ADVANCE if (++block == channel_blocks) { block = 0; if (++tap_x == across) { tap_x = 0; tap_y++; } }
 """
 
-PTX = {"fp16": ("f16", 16), "bf16": ("bf16", 16), "fp32": ("tf32", 8), "int8": ("s8", 32)}
+PTX = {"fp16": ("f16", 16), "bf16": ("bf16", 16), "fp32": ("tf32", 8), "int8": ("s8", 32), "fp8": ("e4m3", 32)}
 """What wgmma calls a dtype, and how many elements along k it takes: 32 bytes."""
 
 
@@ -92,7 +92,7 @@ def multiply(dtype: str, bn: int, along_k_a: bool = True, along_k_b: bool = True
     sums, letter, of = ("s32", "r", "int") if kind == "s8" else ("f32", "f", "float")
     registers = ", ".join(f"%{i}" for i in range(count))
     outputs = ", ".join(f'"+{letter}"(d[{i}])' for i in range(count))
-    scales = {"s8": "", "tf32": ", 1, 1"}.get(kind, f", 1, 1, {int(not along_k_a)}, {int(not along_k_b)}")
+    scales = {"s8": "", "tf32": ", 1, 1", "e4m3": ", 1, 1"}.get(kind, f", 1, 1, {int(not along_k_a)}, {int(not along_k_b)}")
     return (
         f"DEV void multiply({of} (&d)[{count}], u64 a, u64 b, int add) {{\n"
         f'  asm volatile("{{ .reg .pred p; setp.ne.b32 p, %{count + 2}, 0;\\n"\n'
@@ -114,7 +114,7 @@ def element(dtype: str) -> str:
         return SETTLE["f"] + "typedef float element, sum_t;\nDEV u32 bits(float x) { return __float_as_uint(x); }\n" + STAGE_OUT_32
     if dtype == "int8":
         return SETTLE["r"] + "typedef int element, sum_t;\nDEV u32 bits(int x) { return (u32)x; }\n" + STAGE_OUT_32
-    kind = "f16" if dtype == "fp16" else "bf16"
+    kind = "bf16" if dtype == "bf16" else "f16"  # products of fp8 are stored as fp16
     pack = f"typedef float sum_t;\nDEV u32 pack(float low, float high) {{ return pack_{kind}(low, high); }}\n"
     return SETTLE["f"] + pack + f"DEV float widen(u16 x) {{ return widen_{kind}(x); }}\n" + STAGE_OUT_16
 

@@ -16,7 +16,7 @@ from harness.errors import ToolchainError
 from harness.target import Target
 from harness.toolchain import Toolchain
 
-DATA_TYPES = {"fp32": 0, "fp16": 2, "bf16": 14, "int8": 3, "int32": 10}
+DATA_TYPES = {"fp32": 0, "fp16": 2, "bf16": 14, "fp8": 28, "int8": 3, "int32": 10}
 """cudaDataType by our dtypes (library_types.h)."""
 COMPUTE_32F, COMPUTE_32I, ALGO_DEFAULT = 68, 72, -1
 WORKSPACE_BYTES = 64 << 20

@@ -17,6 +17,7 @@ from harness.baselines.cublas import (
 )
 from harness.case import Case
 from harness.cuda.build import CudaObject
+from harness.dtype import DType
 from harness.target import Target
 from harness.toolchain import Toolchain
 
@@ -25,6 +26,8 @@ WANTED = 24
 TRANSA, TRANSB = 3, 4
 MAX_WORKSPACE = 1
 ALIGNMENTS = (5, 6, 7, 8)
+RESULTS = {"int8": "int32", "fp8": "fp16"}
+"""The dtype of C where it is not that of A and B."""
 Launch = Callable[[Mapping[str, int]], None]
 
 
@@ -44,6 +47,13 @@ class CuBlasLt(CuBlas):
     """The library under cuBLAS, whose caller may choose."""
 
     name = "cublaslt"
+
+    def offers(self, case: Case) -> bool:
+        """What cuBLAS serves, and fp8 where both operands run along k in rows of whole 16 bytes."""
+        spec = case.spec
+        if spec.operator == "gemm" and spec.dtype is DType.F8:
+            return spec.trans_b and not spec.trans_a and all(row % 16 == 0 for row in (spec.row_a, spec.row_b, spec.row_c))
+        return super().offers(case)
 
     def unavailable(self, case: Case, target: Target) -> str | None:
         """Return that the library is missing, if it is."""
@@ -69,9 +79,9 @@ class DevicePeer:
         self._layouts = (
             self._layout(kind, *((dims["k"], dims["n"]) if dims["trans_b"] else (dims["n"], dims["k"])), dims["ldb"]),
             self._layout(kind, *((dims["m"], dims["k"]) if dims["trans_a"] else (dims["k"], dims["m"])), dims["lda"]),
-            self._layout(DATA_TYPES["int32"] if self._whole else kind, dims["n"], dims["m"], dims["ldc"]),
+            self._layout(DATA_TYPES[RESULTS.get(facts["dtype"], facts["dtype"])], dims["n"], dims["m"], dims["ldc"]),
         )
-        size = {"fp32": 4, "int8": 1}.get(facts["dtype"], 2)
+        size = {"fp32": 4, "int8": 1, "fp8": 1}.get(facts["dtype"], 2)
         aligned = all(dims[name] * size % 16 == 0 for name in ("lda", "ldb", "ldc"))
         self._offered = self._heuristics(16 if aligned else size)
         self._chosen = 0

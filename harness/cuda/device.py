@@ -24,7 +24,7 @@ from harness.cuda.operands import Buffer, Problem
 
 IDLE = 3.0
 """Burst: after a replay the device idles this many times as long, so that the power limit does not bind."""
-DTYPES = {"fp32": 0, "fp16": 1, "bf16": 2, "int8": 3, "int32": 4}
+DTYPES = {"fp32": 0, "fp16": 1, "bf16": 2, "int8": 3, "int32": 4, "fp8": 5}
 
 
 class Planned:

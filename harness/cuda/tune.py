@@ -2,26 +2,33 @@
 Tune on a GPU: the same loop, search and records as on a CPU; only checking and timing stay on the device.
 
 Compiling is what takes long, and start points are compiled all at once, so every one of them is measured before the
-search begins (it alone would look at two of a sketch), the winner that is already known before all others.
+search begins (it alone would look at two of a sketch): the winner that is already known before all others, then what
+won at similar shapes on a GPU of the same architecture.
 """
 
 import time
+from collections.abc import Iterable
 from statistics import median
 
 from harness.baselines import Baseline
 from harness.cuda.build import CudaObject
 from harness.cuda.evaluate import CudaEvaluator, reference_item, timed, verify_on_gpu
 from harness.kernel import Candidate
+from harness.operators import spec_from_json
 from harness.race import LEADERS
 from harness.record import Record, Verdict
 from harness.runners.cuda import CudaWorker, DeviceProblem
 from harness.search import Search
+from harness.target import load_target
+from harness.transfer import FARTHEST, fitted, octaves_between
 from harness.tune import Tuner
-from harness.tuned import shipped
+from harness.tuned import everything, shipped
 from harness.verify import Verification
 
 ROUNDS = 7
 SLICE_S = 0.02
+NEAR = 6
+"""Winners of similar shapes that a tuning begins with."""
 STARTS_SHARE = 0.75
 """Share of the seconds that the start points may take."""
 
@@ -31,7 +38,7 @@ class CudaTuner(Tuner):
 
     def run(self) -> Record:
         """Measure the start points, search, race, verify, store; raise `HarnessError` when no candidate is right."""
-        starts = list(dict.fromkeys([*self._known_winner(), *self._space.starts]))[: self._budget.evaluations]
+        starts = list(dict.fromkeys([*self._known_winner(), *self._won_nearby(), *self._space.starts]))[: self._budget.evaluations]
         built = self._repertoire.build(starts)
         with self._bench.worker(self._target) as worker:
             reference = reference_item(self._peers(), self._target, self._case, lambda: _first(built))
@@ -47,11 +54,24 @@ class CudaTuner(Tuner):
     def _known_winner(self) -> list[Candidate]:
         """Return the winner that is stored or ships for this case, if the sketch still takes it."""
         record = self._bench.store.tuned(self._identity) or shipped(self._identity)
-        if record is None:
-            return []
-        known = Candidate.from_json(record.candidate)
+        return self._fitting([record]) if record else []
+
+    def _won_nearby(self) -> list[Candidate]:
+        """Return what ships for the nearest shapes, each point once, of GPUs of this one's architecture."""
+        spec, arch = self._case.spec, self._target.toolchain["arch"]
+        known = [record for record in everything() if record.spec["operator"] == spec.operator]
+        kin = {name for name in {record.target for record in known} if load_target(name).toolchain.get("arch") == arch}
+        others = [record for record in known if record.target in kin]
+        octaves = {record.identity: octaves_between(spec, spec_from_json(record.spec)) for record in others}
+        near = sorted((one for one in others if octaves[one.identity] <= FARTHEST), key=lambda one: octaves[one.identity])
+        return list(dict.fromkeys(self._fitting(near)))[:NEAR]
+
+    def _fitting(self, records: Iterable[Record]) -> list[Candidate]:
+        """Return the points of winners, made legal here, whose sketches serve the case."""
         sketches = {sketch.name: sketch for sketch in self._author.sketches(self._target, self._case.spec)}
-        return [known] if known.sketch in sketches and sketches[known.sketch].legal(dict(known.values)) else []
+        points = (Candidate.from_json(record.candidate) for record in records)
+        found = (fitted(sketches[point.sketch], point) for point in points if point.sketch in sketches)
+        return [point for point in found if point]
 
     def _measure_starts(self, starts: list[Candidate], evaluator: CudaEvaluator, search: Search) -> None:
         for candidate in starts:

@@ -27,6 +27,7 @@ _COMBINED = {
     DType.F16: ((DType.F32, DType.F16), (DType.F16, DType.F32)),
     DType.BF16: ((DType.F32,), (DType.BF16, DType.F32)),
     DType.I8: ((DType.I32,), (DType.I32,)),
+    DType.F8: ((DType.F32,), (DType.F16,)),
 }
 """By the dtype of the inputs: which sums and which outputs it goes with, the usual one first."""
 _WHOLE_TOLERANCE = 0.125

@@ -46,8 +46,11 @@ def store(tmp_path):
         ("h100", GemmSpec(m=1000, n=1000, k=1000, dtype=DType.F16, trans_b=True), {"gemm", "split_k"}),
         ("a100", GemmSpec(m=4096, n=4096, k=4096, dtype=DType.BF16), {"mma"}),
         ("rtx4060", GemmSpec(m=8, n=4096, k=4096, dtype=DType.F16, trans_b=True), {"skinny", "mma"}),
+        ("h100", GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F8, trans_b=True), {"gemm_fp8"}),
+        ("h100", Conv2dSpec(n=32, c=64, h=56, w=56, f=64, r=3, s=3, padding=1, layout="nhwc", dtype=DType.F16), {"conv", "halo"}),
+        ("a100", Conv2dSpec(n=32, c=96, h=56, w=56, f=96, r=3, s=3, padding=1, groups=96, layout="nhwc"), {"depthwise"}),
     ],
-    ids=["h100", "a100", "rtx4060"],
+    ids=["h100", "a100", "rtx4060", "fp8", "halo", "depthwise"],
 )
 def test_kernels_compile_fit_and_use_the_tensor_cores(store, gpu, spec, wanted):
     found = list(check(gpu, store, (spec,), most=1))

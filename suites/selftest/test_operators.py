@@ -165,7 +165,7 @@ def test_protocol(spec):
         ("unknown operator None", {}),
         ("the field 'n' is missing", {"operator": "gemm", "m": 1, "k": 2}),
         ("unknown field 'x'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "x": 1}),
-        ("unknown dtype 'fp8'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "dtype": "fp8"}),
+        ("unknown dtype 'fp4'", {"operator": "gemm", "m": 1, "n": 2, "k": 2, "dtype": "fp4"}),
     ],
 )
 def test_json_refused(problem, data):

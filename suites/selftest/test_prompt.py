@@ -195,7 +195,7 @@ def test_examples_are_read():
         ("unknown target 'z80'; known targets: a100, a72, a76, c908", "gemm 5x6x7 on a z80"),
         ("unknown target 'nvidia rtx-5090'", "gemm 5x6x7 on an NVIDIA RTX-5090"),
         ("more than one target: c910, host", "gemm 5x6x7 on host and c910"),
-        ("unknown dtype 'fp8'; known dtypes: fp32, fp64, fp16, bf16, int8", "fp8 gemm 5x6x7"),
+        ("unknown dtype 'fp4'; known dtypes: fp32, fp64, fp16, bf16, int8, fp8", "fp4 gemm 5x6x7"),
         ("unknown dtype 'tf32'", "tf32 gemm 5x6x7"),
         ("more than one dtype: fp32, fp16", "fp16 fp32 gemm 5x6x7"),
         ("GEMM in int8: fp32 output is not supported", "int8 gemm 5x6x7 with fp32 output"),

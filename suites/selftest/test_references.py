@@ -102,6 +102,26 @@ def test_bf16_rounds_to_nearest_even(value):
         assert (below if away[0] < away[1] or (away[0] == away[1] and below % 2 == 0) else below + 1) == stored
 
 
+@given(st.floats(width=32, allow_nan=False))
+def test_fp8_rounds_to_nearest_even(value):
+    """Against the definition of e4m3: the nearest of all its numbers, of two the even code; 448 beyond the largest."""
+    codes = np.arange(127)
+    numbers = np.where(codes < 8, codes * 2.0**-9, (8 + codes % 8) * 2.0 ** (codes // 8 - 10))
+    away = np.abs(numbers - min(abs(value), 448.0))
+    nearest = codes[away == away.min()]
+
+    wanted = next(code for code in nearest if len(nearest) == 1 or code % 2 == 0)
+    assert wanted | 128 * np.signbit(value) == int(DType.F8.encode(np.float32(value)))
+    assert np.copysign(numbers[wanted], value) == DType.F8.round(np.float32(value))
+
+
+def test_fp8_codes_stand_for_themselves():
+    """Every code decodes to a number that encodes to it; two of them are NaN."""
+    codes = np.arange(256, dtype=np.uint8)
+    assert [127, 255] == list(codes[np.isnan(DType.F8.decode(codes))])
+    assert np.array_equal(codes & 127, DType.F8.encode(DType.F8.decode(codes)) & 127)
+
+
 def test_bf16_keeps_nan():
     """A NaN whose payload lies in the bits that are dropped stays a NaN."""
     nan = np.array([0x7F800001, 0xFF800001, 0x7FC00000], np.uint32).view(np.float32)
