@@ -7,7 +7,7 @@ warpgroup only copies; the others multiply: together on one tile, or (pingpong) 
 one's epilogue hides behind the other's main loop. Where tiles fill the last wave badly, blocks may share the last of
 them along k (stream). Clusters share operand tiles by multicast. fp32 operands were split
 into two tf32 parts each, lo hi + hi lo + hi hi; tensor cores round sums towards zero, so that each stage's sum is added
-to a total in fp32 registers, and so may sums of fp8 be. Operands of one byte run along k; sums of int8 are int32.
+to a total in fp32 registers, and so are sums of fp8. Operands of one byte run along k; sums of int8 are int32.
 """
 
 import json
@@ -271,11 +271,11 @@ def gemm(p: dict, general: bool = False, pixels: bool = False) -> dict:
     split3, whole = dtype == "fp32", dtype == "int8"
     only_along_k = split3 or pixels or dtype in ("int8", "fp8")
     along_k_a, along_k_b = only_along_k or not p["trans_a"], only_along_k or bool(p["trans_b"])
-    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn", "chains", *(key for key in ("promote", "stream") if key in p))
+    keys = ("bm", "bn", "stages", "consumers", "pingpong", "cm", "cn", "chains", *["stream"] * ("stream" in p))
     name = "wgmma_" + "_".join([dtype, "nt"[not along_k_a] + "nt"[along_k_b], *(f"{key}{p[key]}" for key in keys)]) + "_general" * general + "_pixels" * pixels
     header = constants(
-        ROW={"fp32": 32, "int8": 128, "fp8": 128}.get(dtype, 64), OUT=32 if split3 or whole else 64, PARTS=2 if split3 else 1, WHOLE=whole,
-        A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general, **{"PROMOTE": split3, "STREAM": 0} | {key.upper(): p[key] for key in keys},
+        ROW={"fp32": 32, "int8": 128, "fp8": 128}.get(dtype, 64), OUT=32 if split3 or whole else 64, PARTS=2 if split3 else 1, PROMOTE=split3 or dtype == "fp8", WHOLE=whole,
+        A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general, **{"STREAM": 0} | {key.upper(): p[key] for key in keys},
     )  # fmt: skip
     shared = (", float *sums, u32 *shares", "sums + (size_t)(block) * (BM * BN), shares + (block) * CONSUMERS") if "stream" in p else ("", "nullptr, nullptr")
     header += f"#define SHARED {shared[0]}\n#define SUMS(block) {shared[1]}\n"
