@@ -27,7 +27,6 @@ from harness.operators import (
 )
 from harness.prompt import Words
 
-
 FP8_CUT, FP8_STAGE = 2.0**-14, 128
 """
 What tensor cores lose of |A||B| in fp8, and after how many products a total in fp32 has to take over: they align products
