@@ -1,4 +1,11 @@
-/* What every MKL adapter says of the library behind it. */
+/* What the MKL adapters share: no workspace, and what they say of the library. */
+#include "opw.h"
+#include "opw_names.h"
+
+enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
+
+static const char *kind = ""; /* of code, behind the name of the processor */
+
 struct mkl_version {
     int major, minor, update;
     const char *status, *build, *processor, *platform;
@@ -7,7 +14,7 @@ struct mkl_version {
 void mkl_get_version(struct mkl_version *version);
 
 /* "version=2026.0.2 core=AVX-512+DL-Boost": the second is what MKL found on this processor, or was told to stay below. */
-static void say_mkl(void)
+const char *opw_describe(void)
 {
     struct mkl_version v;
     mkl_get_version(&v);
@@ -27,4 +34,12 @@ static void say_mkl(void)
             for (p += 10; *p && *p != ')'; p++)
                 say((char[]){*p == ' ' ? '-' : *p, 0});
         }
+    say(kind);
+    return description;
+}
+
+size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
+{
+    (void)args, (void)tunables;
+    return 0;
 }

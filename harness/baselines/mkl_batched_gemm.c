@@ -1,9 +1,4 @@
 /* Batched GEMM of Intel MKL behind the contract's two functions. */
-#include "opw.h"
-#include "opw_names.h"
-
-enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
-
 #if OPW_TYPE_A == OPW_FP64
 typedef double element;
 #define CBLAS_BATCH cblas_dgemm_batch_strided
@@ -15,18 +10,6 @@ typedef float element;
 void CBLAS_BATCH(int order, int trans_a, int trans_b, int m, int n, int k, element alpha, const element *a, int lda,
                  int step_a, const element *b, int ldb, int step_b, element beta, element *c, int ldc, int step_c,
                  int batch);
-
-const char *opw_describe(void)
-{
-    say_mkl();
-    return description;
-}
-
-size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
-{
-    (void)args, (void)tunables;
-    return 0;
-}
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {

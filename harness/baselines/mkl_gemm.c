@@ -1,9 +1,4 @@
 /* GEMM of Intel MKL behind the contract's two functions. */
-#include "opw.h"
-#include "opw_names.h"
-
-enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
-
 #if OPW_TYPE_A == OPW_FP64
 typedef double scalar;
 #define CBLAS_GEMM cblas_dgemm
@@ -20,18 +15,6 @@ typedef float scalar;
 
 void CBLAS_GEMM(int order, int trans_a, int trans_b, int m, int n, int k, scalar alpha, const void *a, int lda,
                 const void *b, int ldb, scalar beta, void *c, int ldc);
-
-const char *opw_describe(void)
-{
-    say_mkl();
-    return description;
-}
-
-size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
-{
-    (void)args, (void)tunables;
-    return 0;
-}
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {

@@ -1,8 +1,5 @@
 /* GEMM that Intel MKL generates for one size, behind the contract's two functions. */
-#include "opw.h"
-#include "opw_names.h"
-
-enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112, GENERATED = 0 };
+enum { GENERATED = 0 };
 
 #if OPW_TYPE_A == OPW_FP64
 typedef double element;
@@ -30,21 +27,9 @@ int opw_begin(const struct opw_args *args)
                         dim[OPW_DIM_TRANS_B] ? TRANSPOSE : NO_TRANSPOSE, (int)dim[OPW_DIM_M], (int)dim[OPW_DIM_N],
                         (int)dim[OPW_DIM_K], (element)args->scalar[0], (int)dim[OPW_DIM_LDA], (int)dim[OPW_DIM_LDB],
                         (element)args->scalar[1], (int)dim[OPW_DIM_LDC]);
+    kind = "-JIT";
     kernel = status == GENERATED ? GET(code) : 0; /* other statuses: the general routine, which is the peer mkl */
     return !kernel;
-}
-
-const char *opw_describe(void)
-{
-    say_mkl();
-    say("-JIT");
-    return description;
-}
-
-size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
-{
-    (void)args, (void)tunables;
-    return 0;
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)

@@ -28,6 +28,8 @@ int dnnl_primitive_create(handle *primitive, handle primitive_desc);
 int dnnl_primitive_execute(handle primitive, handle stream, int count, const struct argument *arguments);
 int dnnl_reorder_primitive_desc_create(handle *primitive_desc, handle from, handle from_engine, handle to,
                                        handle to_engine, handle attributes);
+int dnnl_matmul_primitive_desc_create(handle *primitive_desc, handle engine, handle source, handle weights, handle bias,
+                                      handle result, handle attributes);
 
 #define OWN_MEMORY ((void *)(size_t)-1) /* the library allocates */
 
@@ -79,3 +81,28 @@ size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tun
     (void)args, (void)tunables;
     return 0;
 }
+
+#ifdef OPW_DIM_TRANS_A /* GEMM, batched or not: a matmul of plain arrays */
+static handle product;
+static struct argument arguments[3];
+
+static int make_product(const struct opw_args *args, const handle desc[3])
+{
+    int which[3] = {SOURCE, WEIGHTS, RESULT};
+    handle chosen;
+    if (dnnl_matmul_primitive_desc_create(&chosen, engine, desc[0], desc[1], 0, desc[2], 0) ||
+        dnnl_primitive_create(&product, chosen))
+        return 1;
+    for (int i = 0; i < 3; i++) {
+        arguments[i].which = which[i];
+        if (dnnl_memory_create(&arguments[i].memory, desc[i], engine, args->operand[i]))
+            return 1;
+    }
+    return dnnl_primitive_desc_query(chosen, QUERY_IMPLEMENTATION, 0, &implementation);
+}
+
+static int run_product(void)
+{
+    return dnnl_primitive_execute(product, stream, 3, arguments) || dnnl_stream_wait(stream);
+}
+#endif

@@ -1,11 +1,7 @@
 /* GEMM as a oneDNN matmul of plain arrays; with alpha or beta its BLAS-like routine, which has single precision only. */
-int dnnl_matmul_primitive_desc_create(handle *primitive_desc, handle engine, handle source, handle weights, handle bias,
-                                      handle result, handle attributes);
 int dnnl_sgemm(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
-static handle product;
-static struct argument arguments[3];
 static int plain;
 
 static int describe_matrix(handle *desc, int64_t rows, int64_t columns, int dtype, int64_t row, int64_t column)
@@ -18,24 +14,17 @@ int opw_begin(const struct opw_args *args)
 {
     const int64_t *dim = args->dim, m = dim[OPW_DIM_M], n = dim[OPW_DIM_N], k = dim[OPW_DIM_K];
     int64_t lda = dim[OPW_DIM_LDA], ldb = dim[OPW_DIM_LDB];
-    int ta = dim[OPW_DIM_TRANS_A] != 0, tb = dim[OPW_DIM_TRANS_B] != 0, which[3] = {SOURCE, WEIGHTS, RESULT};
-    handle desc[3], chosen;
+    int ta = dim[OPW_DIM_TRANS_A] != 0, tb = dim[OPW_DIM_TRANS_B] != 0;
+    handle desc[3];
     implementation = "dnnl_sgemm";
     plain = args->scalar[0] == 1.0 && args->scalar[1] == 0.0;
     if (!plain)
         return 0;
     if (open_engine() || describe_matrix(&desc[0], m, k, OPW_TYPE_A, ta ? 1 : lda, ta ? lda : 1) ||
         describe_matrix(&desc[1], k, n, OPW_TYPE_B, tb ? 1 : ldb, tb ? ldb : 1) ||
-        describe_matrix(&desc[2], m, n, OPW_TYPE_C, dim[OPW_DIM_LDC], 1) ||
-        dnnl_matmul_primitive_desc_create(&chosen, engine, desc[0], desc[1], 0, desc[2], 0) ||
-        dnnl_primitive_create(&product, chosen))
+        describe_matrix(&desc[2], m, n, OPW_TYPE_C, dim[OPW_DIM_LDC], 1))
         return 1;
-    for (int i = 0; i < 3; i++) {
-        arguments[i].which = which[i];
-        if (dnnl_memory_create(&arguments[i].memory, desc[i], engine, args->operand[i]))
-            return 1;
-    }
-    return dnnl_primitive_desc_query(chosen, QUERY_IMPLEMENTATION, 0, &implementation);
+    return make_product(args, desc);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
@@ -43,7 +32,7 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     const int64_t *dim = args->dim;
     (void)tunables, (void)workspace;
     if (plain)
-        return dnnl_primitive_execute(product, stream, 3, arguments) || dnnl_stream_wait(stream);
+        return run_product();
     return dnnl_sgemm(dim[OPW_DIM_TRANS_A] ? 'T' : 'N', dim[OPW_DIM_TRANS_B] ? 'T' : 'N', dim[OPW_DIM_M], dim[OPW_DIM_N],
                       dim[OPW_DIM_K], (float)args->scalar[0], args->operand[0], dim[OPW_DIM_LDA], args->operand[1],
                       dim[OPW_DIM_LDB], (float)args->scalar[1], args->operand[2], dim[OPW_DIM_LDC]);
