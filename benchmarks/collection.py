@@ -6,6 +6,7 @@ the plugin, ids, markers and selection included. Bytecode is kept as Python keep
 timed ones writes it.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -61,4 +62,6 @@ def collect(words: list[str], place: str, environment: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) == 2 else CASES)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="?", type=int, default=CASES, help=f"how many (default {CASES})")
+    main(parser.parse_args().cases)

@@ -6,6 +6,7 @@ with network, apt-get, gcc and make; a few minutes. apt checks the source's sign
 and the library stay in the store, under `openblas-parameters`. The library is for the processor it is built on.
 """
 
+import argparse
 import json
 import re
 import shutil
@@ -123,6 +124,7 @@ def _run(command: list[str], place: Path) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     try:
         print(build(default_store()))
     except HarnessError as refused:

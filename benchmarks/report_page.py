@@ -4,7 +4,7 @@ Time and weigh the HTML page of a large run: `python -m benchmarks.report_page [
 The design asks for 10,000 records in under 5 s and 5 MB, from a closed store to the written file.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -91,4 +91,6 @@ def main(records: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) == 2 else RECORDS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", nargs="?", type=int, default=RECORDS, help=f"how many (default {RECORDS})")
+    main(parser.parse_args().records)
