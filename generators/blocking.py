@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from harness.kernel import Sketch, Tunable
 
-POINTS = 6
+POINTS = 7
+WAYS_OF_A = ({"pack_a": 0, "a_once": 0}, {"pack_a": 2})
+"""Other ways to come by A that the best micro-tile is tried with: in place, packed by the tiles of the first columns."""
 
 
 def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
@@ -27,11 +29,11 @@ def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
             if point not in points and sketch.legal(point):
                 points.append(point)
                 break
-        if len(points) == POINTS - 1:
+        if len(points) == POINTS - len(WAYS_OF_A):
             break
-    in_place = {**points[0], "pack_a": 0, "a_once": 0} if points and "pack_a" in tunables else None
-    if in_place and sketch.legal(in_place):
-        points.insert(1, in_place)
+    if points and "pack_a" in tunables:
+        ways = [{**points[0], **way} for way in WAYS_OF_A if way["pack_a"] in tunables["pack_a"].values]
+        points[1:1] = [way for way in ways if sketch.legal(way)]
     return points or [sketch.start]
 
 

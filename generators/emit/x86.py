@@ -21,15 +21,23 @@ EMITTER = {"isa": "x86"}
 # Offsets in struct opw_tile (opw.h).
 ROWS, COLS, LDA, LDB, LDC, ALPHA, BETA = 0, 8, 16, 24, 32, 40, 44
 ONE = 0x3F800000
+PACKS = "void(int64_t kc, const void *a, const void *b, void *c, const struct opw_tile *tile, void *packed)"
 
 
 class Compute:
-    """The micro-kernel: compute(kc rdi, a rsi, b rdx, c rcx, tile r8)."""
+    """
+    The micro-kernel: compute(kc rdi, a rsi, b rdx, c rcx, tile r8).
+
+    ``compute_pack_a`` reads A in place and writes its micro-panel to a sixth argument (r9) as it goes: the broadcasts
+    hide what a pass of its own waits for.
+    """
 
     BASES = ("rsi", "r9", "r10", "r11", "rbx", "rbp")
     """Row pointers where A is read in place, three rows each: base, base + lda, base + 2 lda."""
 
-    def __init__(self, parameters: dict, direct_a: bool, direct_b: bool) -> None:
+    def __init__(self, parameters: dict, role: str) -> None:
+        direct_a, direct_b = role in ("compute_direct_a", "compute_direct_ab", "compute_pack_a"), role.endswith("b")
+        self.role, self.packs_a = role, role == "compute_pack_a"
         self.machine = Machine(parameters["vector_bits"])
         self.mr, self.nr = parameters["mr"], parameters["nr"]
         self.nv = self.nr // self.machine.lanes
@@ -45,8 +53,6 @@ class Compute:
         self.spare = self.machine.registers - self.first_a
         if self.nr % self.machine.lanes or self.spare < 1 or self.machine.registers - self.first_b < 3:
             raise ValueError(f"mr={self.mr} nr={self.nr}: the micro-tile does not fit the {self.machine.registers} registers")
-        where = "direct_" + ("a" if direct_a else "") + ("b" if direct_b else "")
-        self.role = "compute" if where == "direct_" else f"compute_{where}"
         tag = f"mr{self.mr}_nr{self.nr}_u{self.unroll}_p{self.prefetch_a}_{self.prefetch_b}_{self.prefetch_c}"
         self.text = Text(f"{self.machine.isa}_{self.role}_{tag}")
 
@@ -82,6 +88,8 @@ class Compute:
         for i in range(self.mr):
             a = machine.v(self.first_a + i % self.spare)
             code.append(f"vbroadcastss {a}, dword ptr [{self.a_address(i, step)}]")
+            if self.packs_a:
+                code.append(f"vmovss dword ptr [r13 + {4 * (step * self.mr + i)}], xmm{self.first_a + i % self.spare}")
             code += [f"vfmadd231ps {self.acc(i, j)}, {a}, {machine.v(self.first_b + j)}" for j in range(self.nv)]
             if ahead:
                 code.append(ahead.pop(0))
@@ -90,17 +98,18 @@ class Compute:
     def advance(self, steps: int) -> list[str]:
         """Move the panel pointers on."""
         rows = [f"add {base}, {4 * steps}" for base in self.bases] or [f"add rsi, {4 * steps * self.mr}"]
+        rows += [f"add r13, {4 * steps * self.mr}"] if self.packs_a else []
         return rows if self.direct_b else [*rows, f"add rdx, {4 * steps * self.nr}"]
 
     def saved(self) -> list[str]:
         """Callee-saved registers that this variant uses."""
         names = [name for name in ("rbx", "rbp") if name in self.bases] + (["r12"] if self.direct_a else [])
-        return names + (["r13"] if self.direct_b else []) + (["r14", "r15"] if self.late else [])
+        return names + (["r13"] if self.direct_b or self.packs_a else []) + (["r14", "r15"] if self.late else [])
 
     def emit(self) -> str:
         """Print the whole kernel."""
         text, machine = self.text, self.machine
-        text(*(f"push {name}" for name in self.saved()))
+        text(*(f"push {name}" for name in self.saved()), *(["mov r13, r9"] if self.packs_a else []))
         if self.prefetch_c == 1:
             text(f"mov rax, qword ptr [r8 + {LDC}]", "mov r9, rcx")
             for _ in range(self.mr):
@@ -333,8 +342,7 @@ def kernel_set(parameters: dict) -> list[dict]:
     kernels, bits = [], parameters["vector_bits"]
     for role in parameters["roles"]:
         if role.startswith("compute"):
-            where = role.removeprefix("compute").removeprefix("_direct_")
-            printed, signature = Compute(parameters, "a" in where, "b" in where), "opw_compute"
+            printed, signature = Compute(parameters, role), PACKS if role == "compute_pack_a" else "opw_compute"
         elif role in ("pack_a", "pack_a_trans", "pack_b", "pack_b_trans"):
             printed, signature = Pack(bits, role, parameters["mr" if role.startswith("pack_a") else "nr"]), "opw_pack"
         else:

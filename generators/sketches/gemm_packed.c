@@ -4,7 +4,8 @@
  * Loops jc (NC) > pc (KC) > ic (MC) > micro-tiles; with a_once the order is pc > jc > ic and all of A is packed once
  * a KC block, so that a B block stays in L2 while every micro-panel of A passes. `inner` chooses which micro-panel
  * stays in L1: 0 that of B (columns outside), 1 that of A (rows outside). An operand with pack_x = 0 is read in place,
- * except its fringe panel and a transposed one.
+ * except its fringe panel and a transposed one. With pack_a = 2 the tiles of the first columns read A in place and write
+ * its micro-panels for all the others: their FMAs hide what a pass of its own over A waits for.
  *
  * Several threads work as with a_once: panels are packed in groups by whoever is free, then blocks of C are computed by
  * whoever is free, enough of them that nobody waits long at the end.
@@ -24,7 +25,13 @@ struct panels {
     int64_t step;       /* elements from panel to panel */
     int packed;
     const float *fringe; /* the last, partial panel where the others are read in place; else null */
+    const float *source; /* what tiles of the first columns pack from; null where nothing is left to pack */
 };
+
+enum { IN_PLACE, PACKED, PACKED_BY_TILES };
+
+/* As opw_compute; A is read in place, and its micro-panel written to `packed`. */
+typedef void compute_pack_a(int64_t kc, const void *a, const void *b, void *c, const struct opw_tile *tile, void *packed);
 
 #define PACK_STEPS 8 /* k-steps packed at a time where the source's rows run across the panels */
 
@@ -62,7 +69,7 @@ static struct plan make_plan(const struct opw_args *args, const struct opw_tunab
     p.kc = balance(p.k, t->value[OPW_KC], 8);
     p.mc = balance(p.m, t->value[OPW_MC], p.mr);
     p.nc = balance(p.n, t->value[OPW_NC], p.nr);
-    p.pack_a = t->value[OPW_PACK_A] || p.trans_a;
+    p.pack_a = p.trans_a || (t->value[OPW_PACK_A] && args->threads > 1) ? PACKED : (int)t->value[OPW_PACK_A];
     p.pack_b = t->value[OPW_PACK_B] || p.trans_b;
     p.a_once = t->value[OPW_A_ONCE] != 0 || args->threads > 1;
     p.inner = t->value[OPW_INNER] != 0;
@@ -87,26 +94,30 @@ size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tun
 }
 
 /*
- * Panels of `extent` rows (columns) for kc steps: pack them all, or only the partial last one.
- * `along_k`: elements of a row follow each other along k (A, B transposed), else along the panel.
+ * Panels of `extent` rows (columns) for kc steps: pack them all, or only the partial last one and leave the others in
+ * place or to the tiles. `along_k`: elements of a row follow each other along k (A, B transposed), else along the panel.
  */
 static struct panels prepare(int64_t extent, int64_t width, int64_t kc, const float *source, int64_t ld, int along_k,
                              int pack, opw_pack *packer, float *room)
 {
     int64_t advance = along_k ? ld : 1;
-    struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0};
-    int64_t first = pack ? 0 : extent / width * width;
+    struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0, 0};
+    int64_t first = pack == PACKED ? 0 : extent / width * width;
+    float *to = pack == PACKED_BY_TILES ? room + first * kc : room;
     int64_t steps = along_k ? kc : PACK_STEPS; /* a few rows across all panels: whole lines and pages, one after another */
     for (int64_t pc = 0; pc < kc; pc += steps)
         for (int64_t i = first; i < extent; i += width)
             packer(least(steps, kc - pc), least(width, extent - i), source + i * advance + pc * ld, ld,
-                   room + (i - first) * kc + pc * width);
+                   to + (i - first) * kc + pc * width);
     if (!pack && first < extent)
         panels.fringe = room;
+    if (pack == PACKED_BY_TILES)
+        panels.source = source;
     return panels;
 }
 
 struct kernels {
+    compute_pack_a *compute_pack_a;
     opw_compute *compute[2][2]; /* [A packed][B packed] */
     opw_pack *pack_a, *pack_b;
 };
@@ -117,6 +128,10 @@ static void tile(const struct kernels *kernels, const struct panels *a, const st
     int a_fringe = a->fringe && t->rows < mr, b_fringe = b->fringe && t->cols < nr;
     const float *pa = a_fringe ? a->fringe : a->start + i / mr * a->step;
     const float *pb = b_fringe ? b->fringe : b->start + j / nr * b->step;
+    if (a->source && j == 0 && t->rows == mr) {
+        kernels->compute_pack_a(kc, a->source + i * t->lda, pb, c, t, (float *)pa);
+        return;
+    }
     kernels->compute[a->packed || a_fringe][b->packed || b_fringe](kc, pa, pb, c, t);
 }
 
@@ -152,6 +167,7 @@ static struct kernels choose(const struct plan *p, const struct opw_tunables *t)
     kernels.compute[0][1] = (opw_compute *)t->kernel[OPW_KERNEL_COMPUTE_DIRECT_A];
     kernels.compute[1][0] = (opw_compute *)t->kernel[OPW_KERNEL_COMPUTE_DIRECT_B];
     kernels.compute[0][0] = (opw_compute *)t->kernel[OPW_KERNEL_COMPUTE_DIRECT_AB];
+    kernels.compute_pack_a = (compute_pack_a *)t->kernel[OPW_KERNEL_COMPUTE_PACK_A];
     return kernels;
 }
 
@@ -162,7 +178,7 @@ static void k_block(const struct plan *p, const struct kernels *kernels, const s
     const float *a = args->operand[0], *b = args->operand[1];
     float *c = args->operand[2];
     int64_t kc = least(p->kc, p->k - pc);
-    struct panels pa = {0, 0, 0, 0};
+    struct panels pa = {0};
     t->beta = pc ? 1.0f : (float)args->scalar[1];
     a += p->trans_a ? pc * p->lda : pc;
     b += p->trans_b ? pc : pc * p->ldb;
@@ -176,12 +192,14 @@ static void k_block(const struct plan *p, const struct kernels *kernels, const s
             int64_t mc = least(p->mc, p->m - ic);
             const float *ai = a + (p->trans_a ? ic : ic * p->lda);
             struct panels here = pa;
-            if (p->a_once)
+            if (p->a_once) {
                 here.start += ic / p->mr * here.step;
-            else
+                here.source = pa.source ? pa.source + ic * p->lda : 0;
+            } else
                 here = prepare(mc, p->mr, kc, ai, p->lda, !p->trans_a, p->pack_a, kernels->pack_a, room_a);
             block(p, kernels, &here, &pb, mc, nc, kc, c + ic * p->ldc + jc, t);
         }
+        pa.source = 0;
     }
 }
 
@@ -211,7 +229,7 @@ static struct panels prepare_together(const struct opw_args *args, int64_t exten
                                       float *room)
 {
     int64_t advance = along_k ? ld : 1, first = pack ? 0 : extent / width * width;
-    struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0};
+    struct panels panels = {pack ? room : source, pack ? width * kc : width * advance, pack, 0, 0};
     struct packing work = {extent, width, kc, ld, advance, first, source, room, packer};
     int64_t group = GROUP * width;
     args->parallel_for((extent - first + group - 1) / group, pack_group, &work);
