@@ -196,7 +196,10 @@ def main() -> int:
         print("\n".join(summary(rows, shown, fastest(options.show))))
         return 0
     with Store.open(options.store) as store, compiling_ahead(options):
-        run, missed = Run(Workbench(store, allow_unsafe=False), options), []
+        try:
+            run, missed = Run(Workbench(store, allow_unsafe=False), options), []
+        except HarnessError as missing:  # no such GPU here
+            raise SystemExit(str(missing)) from None
         try:
             for chosen in sets:
                 for spec in chosen.specs:

@@ -54,9 +54,10 @@ def test_a_library_that_was_not_timed_has_no_line():
     assert ["cublas"] == [one["peer"] for one in peer_times([row("a", 3e-6, 4e-6)])]
 
 
-def test_the_table_of_the_kept_rows_is_printed(monkeypatch, capsys):
+@pytest.mark.parametrize("gpu", ["h100", "h200"])
+def test_the_table_of_the_kept_rows_is_printed(gpu, monkeypatch, capsys):
     """One line a row, then one a set that has rows: what docs/performance/gpu.md holds."""
-    path = Path(__file__).parents[2] / "docs" / "performance" / "gpu" / "h100.jsonl"
+    path = Path(__file__).parents[2] / "docs" / "performance" / "gpu" / f"{gpu}.jsonl"
     monkeypatch.setattr(sys, "argv", ["benchmarks.gpu", "--show", str(path)])
     assert 0 == benchmark.main()
     printed, rows = capsys.readouterr().out.splitlines(), keep.read(path)

@@ -15,8 +15,10 @@ from harness.cuda.compiler import Compiled, CudaCompiler, usage
 from harness.cuda.detect import present
 from harness.cuda.plan import LaunchPlan, case_names
 from harness.cuda.sass import Listing, lint, listing
+from harness.cuda.tune import NEAR, CudaTuner
 from harness.dtype import DType
 from harness.errors import TargetUnavailable
+from harness.kernel import Candidate
 from harness.operators import spec_from_json
 from harness.operators.conv2d import Conv2dSpec
 from harness.operators.gemm import GemmSpec
@@ -25,7 +27,9 @@ from harness.registry import discover
 from harness.runners.cuda import CudaWorker
 from harness.store import Store
 from harness.target import load_target
+from harness.tune import Budget
 from harness.tuned import FOLDER, shipped
+from harness.workbench import Workbench
 
 needs_nvrtc = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None, reason="NVRTC is not installed; pip install -e .[gpu]"
@@ -159,3 +163,15 @@ def test_shipped_winners_are_what_their_names_say():
         assert sketch.legal(values), record.case
         resolved = LaunchPlan.from_mapping(json.loads(sketch.source)).resolve({**target.factors, **case_names(spec), **values})
         assert "" == resolved.refusal(target.factors)
+
+
+def test_a_tuning_begins_with_what_won_at_the_nearest_shapes(store, monkeypatch):
+    """The shape itself first, on whichever GPU of the architecture it was tuned; every point is legal here, none comes twice."""
+    bench, spec = Workbench(store, allow_unsafe=False), GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F16, trans_b=True)
+    monkeypatch.setattr(bench, "target", load_target)
+    tuner = CudaTuner(bench, Case(target="h200", spec=spec), Expert(), run="", budget=Budget(evaluations=1, seconds=1))
+    near = tuner._won_nearby()
+    same = [Candidate.from_json(one["candidate"]) for one in winners() if one["case"].endswith(f"0-{spec.slug}")]
+
+    assert near[0] in same
+    assert len(set(near)) == len(near) == NEAR
