@@ -111,11 +111,13 @@ class Evaluator:
         return timed
 
     def _check(self, session: Session) -> Verdict:
-        """Make one checked call and compare; a long call is left to the timing."""
+        """Make one checked call, compare and forget its result; a long call is left to the timing."""
         if self._long or not session.verdict.ok:
             return session.verdict
         verdict = session.call(timeout_s(self._spec))
-        return self._compare() if verdict.ok else verdict
+        if verdict.ok and (verdict := self._compare()).ok and not self._accumulates:
+            self._arena.poison()  # timed calls have to compute it again
+        return verdict
 
     def _time_at_pace(self, session: Session) -> Evaluation:
         """Take slices until the pace held through one; a glance is enough where a candidate is out of the question."""

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from harness.case import Case
+from harness.evaluate import Evaluator
 from harness.measure import below_floor
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Verdict
+from harness.runners.arena import Arena
 from harness.runners.native import NativeObject
 from harness.verify import Placement, exact_operands, verify, verify_exact, verify_rounding
 
@@ -143,6 +146,15 @@ def test_what_is_kept_between_calls_is_caught(what, objects, worker):
 
     assert checked.verdict.outcome == Outcome.WRONG
     assert "called again on other data" in checked.verdict.reason
+
+
+def test_a_result_kept_from_the_checked_call_is_caught_while_tuning(objects, worker):
+    text = LOOP[: LOOP.index("int opw_run")] + KEPT.replace("{keep}", KEEPS["a result it computed once"])
+    item = objects.c(text.replace("{{", "{").replace("}}", "}"), DIMS)
+    with Arena(SPEC, Placement.ALIGNED) as arena:
+        found = Evaluator(worker, arena, Case(target="host", spec=SPEC), lambda: 1e4, seed=0).evaluate(item)
+
+    assert found.verdict.outcome == Outcome.WRONG
 
 
 def test_half_precision_inside_is_caught(objects, worker):
