@@ -171,6 +171,21 @@ def test_outputs_come_poisoned_and_inputs_intact(worker, objects):
         assert np.array_equal(operands["A"], arena.view("A"))
 
 
+def test_samples_in_which_the_clock_stood_still_do_not_count(worker, objects, monkeypatch):
+    item = objects.assembly("xor eax, eax\nret")
+    with Arena(SPEC, Placement.ALIGNED) as arena, worker.open(item, arena) as session:
+        reply = {"status": "ok", "calls": 2, "samples": [[800, 900, 0], [0, 900, 0], [1000, 1100, 1]], "outside_cpu_ns": 2000}
+        monkeypatch.setattr(type(session), "_request", lambda *_: reply)
+        timing = session.time(timeout_s=5, samples=3)
+        reply["samples"] = [[0, 900, 0]]
+        stopped = session.time(timeout_s=5, samples=1)
+
+    assert timing.taken_s == pytest.approx((4e-7, 5e-7))
+    assert timing.wall_s == pytest.approx((4.5e-7, 5.5e-7))
+    assert timing.switches == (0, 1)
+    assert stopped.taken_s == (0.0,)
+
+
 def test_timing_takes_what_it_says(worker, objects):
     item = objects.assembly("mov ecx, 1000000\n1: dec ecx\njnz 1b\nxor eax, eax\nret")
     with Arena(SPEC, Placement.ALIGNED) as arena:
