@@ -108,11 +108,26 @@ class ForkServer:
             for server in (self._connected(), None):
                 try:
                     server = server or self._begin()
-                    socket.send_fds(server, [message], streams)
-                    return _Forked(int(_answer(server)), server, self._turn)
+                    return _Forked(int(self._exchange(server, message, streams)), server, self)
                 except OSError as error:
                     reason = error.strerror or str(error)
         raise SandboxRefused(f"the sandbox cannot fork a process ({reason}), so nothing was run")
+
+    def reap(self, pid: int, server: socket.socket) -> int:
+        """Return the exit status of a process that was killed; raise `OSError` where its server has gone."""
+        with self._turn:
+            return int(self._exchange(server, str(pid).encode(), []))
+
+    def _exchange(self, server: socket.socket, message: bytes, descriptors: Sequence[int]) -> bytes:
+        """Ask and take the answer; a question that is interrupted leaves no answer behind for the next."""
+        try:
+            socket.send_fds(server, [message], descriptors)
+            if answer := server.recv(64):
+                return answer
+            raise ConnectionResetError("the fork server has gone")
+        except BaseException:
+            server.close()
+            raise
 
     def _connected(self) -> socket.socket | None:
         """Return the socket of this process's server; a process that was forked from us needs one of its own."""
@@ -149,24 +164,15 @@ class ForkServer:
 class _Forked:
     """A child of the fork server, which keeps its number from being used again until it was asked for its status."""
 
-    def __init__(self, pid: int, server: socket.socket, turn: threading.Lock) -> None:
-        self.pid, self._server, self._turn = pid, server, turn
+    def __init__(self, pid: int, server: socket.socket, forks: ForkServer) -> None:
+        self.pid, self._server, self._forks = pid, server, forks
 
     def end(self) -> int:
         _kill_group(self.pid)
         try:
-            with self._turn:
-                self._server.send(str(self.pid).encode())
-                return int(_answer(self._server))
+            return self._forks.reap(self.pid, self._server)
         except OSError:  # the server died, and its children with it
             return -signal.SIGKILL
-
-
-def _answer(server: socket.socket) -> bytes:
-    data = server.recv(64)
-    if not data:
-        raise ConnectionResetError("the fork server has gone")
-    return data
 
 
 def _kill_group(leader: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,23 @@ def test_a_process_that_was_forked_has_a_server_of_its_own():
     assert os.waitpid(child, 0)[1] == 0
     assert sandbox.run_script("print(1)", trusted=False).stdout == b"1\n"
     assert first == server_pid()
+
+
+@complete
+def test_an_interrupted_question_leaves_no_answer_behind(monkeypatch):
+    sandbox, send = Sandbox(), socket.send_fds
+    sandbox.run_script("", trusted=False)
+
+    def interrupted(*words):
+        send(*words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket, "send_fds", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run_script("print(1)", trusted=False)
+    monkeypatch.undo()
+
+    assert [sandbox.run_script(f"print({n})", trusted=False).stdout for n in (2, 3)] == [b"2\n", b"3\n"]
 
 
 @complete
