@@ -165,6 +165,7 @@ def test_shipped_winners_are_what_their_names_say():
         assert "" == resolved.refusal(target.factors)
 
 
+@needs_nvrtc
 def test_a_tuning_begins_with_what_won_at_the_nearest_shapes(store, monkeypatch):
     """The shape itself first, on whichever GPU of the architecture it was tuned; every point is legal here, none comes twice."""
     bench, spec = Workbench(store, allow_unsafe=False), GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F16, trans_b=True)
