@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent / "gate_counts"
 DECIDES: tuple[Callable[..., Any] | ModuleType, ...] = (
     gate_samples.specs,
     gate_samples.measure,
+    compare.opening_order,
     compare.take_rounds,
     measure.Watch,
     measure.interleave,

@@ -24,7 +24,7 @@ import numpy as np
 
 from generators.generator import Expert
 from harness.build import Builder
-from harness.compare import CLOCK, CONTROL, OURS, PEAK, take_rounds
+from harness.compare import CLOCK, CONTROL, OURS, PEAK, opening_order, take_rounds
 from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.measure import need, undisturbed
@@ -86,7 +86,8 @@ def measure(bench: Workbench, spec: OperatorSpec, item: NativeObject, *, probes:
     with bench.worker() as worker, ExitStack() as stack:
         arena = stack.enter_context(Arena(spec, Placement.ALIGNED))
         arena.fill(real_operands(spec, np.random.default_rng()))
-        sessions = {name: stack.enter_context(worker.open(item, arena)) for name in (OURS, CONTROL)}
+        opened = {name: stack.enter_context(worker.open(item, arena)) for name in opening_order((OURS, CONTROL))}
+        sessions = {name: opened[name] for name in (OURS, CONTROL)}
         cycles = 0
         if probes:
             sessions[PEAK], _ = open_probe(worker, bench.probe, bench.target("host").vector_bits.value)
