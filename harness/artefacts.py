@@ -33,9 +33,14 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StoreError(_explain(error, path)) from None
 
 
+def disk_full(place: Path | str) -> str:
+    """Return what a person is told when there is no room at a place."""
+    return f"the disk is full at {place}: free some space and run again; what was stored is kept"
+
+
 def _explain(error: OSError, path: Path) -> str:
     if error.errno in FULL:
-        return f"the disk is full at {path}: free some space and run again; what was stored is kept"
+        return disk_full(path)
     if error.errno in _FORBIDDEN:
         return f"cannot write to {path} ({error.strerror}): {ELSEWHERE}"
     if error.errno in _NOT_A_DIRECTORY:

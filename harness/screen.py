@@ -109,8 +109,7 @@ def _is_plain_line(line: str) -> bool:
     """
     Return whether every statement of a line is plain.
 
-    Nearly every line of a kernel is, and its neighbours in the search print the same lines again: remembering them
-    makes screening four times as fast.
+    Nearly every line of a kernel is, and its neighbours in the search print the same lines again, so they are remembered.
     """
     return all(map(_is_plain, line.split(";")))
 
@@ -126,7 +125,7 @@ def _is_plain(statement: str) -> bool:
 
 
 def _odd_thing(text: str) -> str:
-    """Return the first thing that hides from the lexer, or nothing; a hundredth of a regular expression's time."""
+    """Return the first thing that hides from the lexer, or nothing: bytes rule it out faster than the expression that names it."""
     if text.encode(errors="backslashreplace").translate(None, _EVEN) or "/*" in text or "*/" in text:
         return _ODD.search(text).group()
     return ""
@@ -143,7 +142,7 @@ def screen_assembly(text: str, *, comment: str = "#") -> Verdict | None:
     try:
         if len(text) > TEXT_LIMIT:
             raise Refused(1, f"a text of {len(text)} characters", f"stay below {TEXT_LIMIT}; unroll less")
-        if _HASHED.search(text) and (hidden := _PREPROCESSOR.search(text)):  # the first is fast: it begins with a letter
+        if _HASHED.search(text) and (hidden := _PREPROCESSOR.search(text)):  # the first is the faster: it begins with a literal
             line = text.count("\n", 0, hidden.start()) + 1
             raise Refused(line, hidden.group().strip(), "there is no preprocessor; " + _WRITE_IT_OUT)
         if "\r" in (text := text.replace("\r\n", "\n")):  # to the assembler it ends a line, comments too

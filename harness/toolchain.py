@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import disk_usage
 
-from harness.artefacts import disk_errors
+from harness.artefacts import disk_errors, disk_full
 from harness.errors import BadRequest, StoreError, ToolchainError
 from harness.kernel import KernelText, digest
 from harness.machine import Machine
@@ -272,7 +272,7 @@ def _require_room(said: str, place: Path) -> None:
     Diagnostics quote the text that was compiled, so what is ``said`` must also be so.
     """
     if ("NoSpaceLeft" in said or "No space left on device" in said) and disk_usage(place).free < LIMITS.file_mb << 20:
-        raise StoreError(f"the disk is full at {place}: free some space and run again; what was stored is kept")
+        raise StoreError(disk_full(place))
 
 
 def _first_lines(text: str) -> str:

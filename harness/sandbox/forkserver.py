@@ -1,7 +1,7 @@
 """
 Processes for the guard: forked from one interpreter that is ready, or started afresh.
 
-An interpreter with the guard's modules takes 15 to 30 ms to start and a few hundred microseconds to fork. The fork
+An interpreter with the guard's modules takes far longer to start than to fork, and a tuning starts dozens. The fork
 server (`guard.serve`) runs no foreign text itself: each run is a fork of its own that shuts itself in first. What a
 run needs of bubblewrap has to be started afresh, since bubblewrap builds its namespaces around an interpreter.
 """
