@@ -2,13 +2,14 @@
 The screen for C text: sketches and vanilla single-file answers; see `harness.screen` for what a screen is worth.
 
 The text goes through the compiler's own first phases (spliced lines, comments, strings), so that what is looked at is
-what would be compiled; whatever could make the two differ (trigraphs, digraphs, pasted or escaped names) is refused.
+what would be compiled; whatever could make the two differ (trigraphs, digraphs, escaped names) is refused.
 """
 
 import re
 from collections.abc import Collection
 
 from harness.record import Outcome, Verdict
+from harness.screen_pastes import chains, pasted
 
 
 def split_words(text: str) -> list[str]:
@@ -23,14 +24,15 @@ SKETCH_HEADERS = frozenset(
 
 _DIRECTIVES = set(split_words("include define undef if ifdef ifndef elif elifdef elifndef else endif pragma error"))
 _PRAGMAS = re.compile(
-    r"\s*(?:once|(?:GCC\s+)?unroll\b.*|GCC\s+ivdep|clang\s+(?:loop|fp)\b.*|STDC\s+FP_CONTRACT\s+\w+)\s*"
+    r"\s*(?:once|(?:GCC\s+)?unroll\b.*|omp\s+simd\b.*|(?:GCC|clang)\s+diagnostic\b.*|clang\s+(?:loop|fp)\b.*"
+    r"|GCC\s+(?:ivdep|push_options|pop_options|(?:target|optimize)\b.*)|STDC\s+FP_CONTRACT\s+\w+)\s*"
 )
 _OTHER_CHARACTERS = re.compile(r"\?\?[=/'()!<>-]|\r(?!\n)")
 _LEXER = re.compile(
     r'"(?:\\[^\n]|[^"\\\n])*"|' r"'(?:\\[^\n]|[^'\\\n])*'" r"|/\*.*?\*/|//[^\n]*|/\*",
     re.DOTALL,
 )
-_HIDING = re.compile(r"[^\n\t\x20-\x7e]|[\\\"'`]|%:|<:|##|\b(?:u8|[uUL])?R(?= 0\d+s )")
+_HIDING = re.compile(r"[^\n\t\x20-\x7e]|[\\\"'`]|%:|<:|\b(?:u8|[uUL])?R(?= 0\d+s )")
 
 _NO_ASSEMBLY = "instructions belong to the kernel script, not to the sketch"
 _NO_LOADING = "nothing may run or change at load time"
@@ -71,6 +73,11 @@ _CALLS = (
 )
 _FORBIDDEN_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _FORBIDDEN_CALL = re.compile(rf"(?<![\w.>])({_CALLS})\s*\(")
+_NOT_TO_BE_PASTED = (
+    *_WORDS,
+    *_CALLS.split("|"),
+    *split_words("static extern __attribute __attribute__ _Alignas alignas __declspec"),
+)
 _ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b|\b_Alignas\b|\balignas\b|\b__declspec\b")
 _TYPE_ONLY = re.compile(r"(?:typedef|_Static_assert|static_assert)\b.*|(?:struct|union|enum)(?: \w+)?(?: \{)? ;|;?")
 _TOKEN = re.compile(r"\w+|\S")
@@ -106,6 +113,7 @@ def screen_c(text: str, *, headers: Collection[str] = SKETCH_HEADERS) -> Verdict
             )
         bare, strings = _bare(text)
         _check_words(bare)
+        _check_pastes(bare)
         code = [_check_directive(line, number, strings, headers) for number, line in enumerate(bare.split("\n"), 1)]
         _check_variables("\n".join(code))
     except Refused as refused:
@@ -137,7 +145,7 @@ def _bare(text: str) -> tuple[str, list[str]]:
         if "/*" in line:
             raise Refused(number, "a comment that never ends", "close it")
         if odd := _HIDING.search(line):
-            raise Refused(number, repr(odd.group()), "write plain ASCII C: no pasted or escaped names, no raw strings")
+            raise Refused(number, repr(odd.group()), "write plain ASCII C: no escaped names, no raw strings")
     return bare, strings
 
 
@@ -149,6 +157,20 @@ def _check_words(bare: str) -> None:
             raise Refused(
                 bare.count("\n", 0, found.start()) + 1, word, f"{remedy} (rename it if it is a name of yours)"
             )
+
+
+def _check_pastes(bare: str) -> None:
+    if "##" not in bare:
+        return
+    words = set(re.findall(r"\w+", bare))
+    known = []
+    for number, line in enumerate(bare.split("\n"), 1):
+        row = chains(line)
+        if row is None:
+            raise Refused(number, "'##'", "paste names only, and only in a #define")
+        known += [(chain, number) for chain in row]
+    if made := pasted([chain for chain, _ in known], words, _NOT_TO_BE_PASTED):
+        raise Refused(known[0][1], f"{made}, which '##' could paste together from words of this text,", "rename them")
 
 
 def _check_directive(line: str, number: int, strings: list[str], headers: Collection[str]) -> str:
@@ -165,7 +187,7 @@ def _check_directive(line: str, number: int, strings: list[str], headers: Collec
         if wanted not in headers:
             raise Refused(number, f"#include of {wanted}", f"include only {', '.join(sorted(headers))}")
     if name == "pragma" and not _PRAGMAS.fullmatch(rest):
-        raise Refused(number, f"#pragma{rest.rstrip()}", "use unroll, clang loop or STDC FP_CONTRACT only")
+        raise Refused(number, f"#pragma{rest.rstrip()}", "use unroll, simd, clang loop, GCC target or STDC FP_CONTRACT only")
     if name == "define" and re.search(r"\bstatic\b", rest) and not re.search(r"\b(?:inline|const)\b", rest):
         raise Refused(number, "static in a macro", "declare it where it is used, as const or inline")
     return ""
