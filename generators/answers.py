@@ -20,7 +20,7 @@ from harness.operator import OperatorSpec
 from harness.target import Target
 
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"c": ("c", "h", "cpp", "c++"), "json": ("json",), "python": ("python", "py", "python3")}
+LANGUAGES = {"c": ("c", "h", "cpp", "c++"), "cuda": ("cuda", "cu", "cpp", "c++", "c"), "json": ("json",), "python": ("python", "py", "python3")}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 MOST_TUNABLES, MOST_ROLES, MOST_VALUES, MOST_STARTS, MOST_FORMULAS = 32, 16, 64, 8, 32
 PROBES = 64

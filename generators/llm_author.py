@@ -67,7 +67,7 @@ class LlmAuthor:
 
     def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
         """Return a digest of the model's name and everything fixed in the prompts, whatever the case."""
-        return digest(self.name, [templates.fingerprint(name) for name in QUESTIONS])
+        return digest(self.name, [templates.fingerprint(gpu_questions.template(name, target)) for name in QUESTIONS])
 
     # The contract's questions, answered from the adopted draft
 
@@ -166,7 +166,7 @@ class LlmAuthor:
         work: Work,
     ) -> tuple[str, bool]:
         """Return the answer's text and whether it was cut off."""
-        template = f"gpu_{question}" if gpu_questions.on_gpu(target) else question
+        template = gpu_questions.template(question, target)
         text, fixed = templates.render(template, holes), templates.fixed(template, holes)
         if work.unreadable:
             text = templates.render("refused", {"question": text, "reason": work.unreadable})
@@ -272,10 +272,12 @@ def feedback(attempt: Attempt, spec: OperatorSpec, target: Target) -> str:
         return f"It failed{at}: {attempt.verdict}"
     share = 100 * attempt.gflops / attempt.peak_gflops
     bound = spec.least_bytes / spec.flops
+    whose = f"the chip's peak for {spec.dtype.value} is" if gpu_questions.on_gpu(target) else "one core reaches on registers alone"
+    slow = f" What slows it down for certain: {attempt.slow}." if attempt.slow else ""
     return (
         f"It is right. Its best start point{at} reaches {attempt.gflops:.1f} GFLOP/s, {share:.0f}% of the"
-        f" {attempt.peak_gflops:.1f} GFLOP/s that one core reaches on registers alone; at least {bound:.4f} bytes must"
-        " move for each operation. Make it faster."
+        f" {attempt.peak_gflops:.1f} GFLOP/s that {whose}; at least {bound:.4f} bytes must"
+        f" move for each operation.{slow} Make it faster."
     )
 
 
@@ -290,11 +292,8 @@ def few_shot(target: Target) -> str:
 
 
 def _common(work: Work, target: Target, spec: OperatorSpec) -> dict[str, str]:
-    return {
-        "operator": templates.operator(spec),
-        "factors": templates.factors(target) + (gpu_questions.factors(target) if gpu_questions.on_gpu(target) else "") + (work.manual or ""),
-        "header": templates.header(spec),
-    }
+    common = gpu_questions.described(target, spec)
+    return {**common, "factors": common["factors"] + (work.manual or ""), "header": templates.header(spec)}
 
 
 def _parameters(answer: SketchAnswer, target: Target, spec: OperatorSpec) -> dict[str, Any]:
@@ -320,9 +319,9 @@ def _answers_of(draft: Draft) -> tuple[SketchAnswer, str]:
 
 
 def _enough(attempts: Sequence[Attempt]) -> bool:
-    """Return whether a right attempt is fast enough, or was followed by enough tries to improve it."""
-    first = next((attempt.number for attempt in attempts if attempt.verdict.ok), None)
-    if first is None:
+    """Return whether a right attempt, nothing of which is known to be slow, is fast enough or was followed by enough tries."""
+    sound = [attempt for attempt in attempts if attempt.verdict.ok and not attempt.slow]
+    if not sound:
         return False
-    fastest = max(attempt.gflops / attempt.peak_gflops for attempt in attempts if attempt.verdict.ok)
-    return fastest >= FAST_ENOUGH or attempts[-1].number - first >= POLISH
+    fastest = max(attempt.gflops / attempt.peak_gflops for attempt in sound)
+    return fastest >= FAST_ENOUGH or attempts[-1].number - sound[0].number >= POLISH

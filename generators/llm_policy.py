@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import exp
 from random import Random
 
-from generators import templates
+from generators import gpu_questions, templates
 from generators.answers import Unreadable, json_object
 from generators.llm import Llm, NoAnswer, Prompt
 from generators.policies import Expert
@@ -48,7 +48,7 @@ class LlmPolicy:
         """With ``batched`` the order of a node's action space is the first plan of that node: a call less a node."""
         self.name, self.quotes = ("llm", True) if history else ("llm-blind", False)
         self._llm, self._case, self._history, self._left = llm, case, history, calls
-        self._common = {"operator": templates.operator(spec), "factors": templates.factors(target)}
+        self._common = gpu_questions.described(target, spec)
         self._expert = Expert(history=history)
         self._batched = batched
         self._planned: dict[str, list[str]] = {}

@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BadRequest
@@ -90,18 +91,31 @@ def _has_constants(spec: OperatorSpec) -> bool:
     return any(operand.constant for operand in spec.operands())
 
 
-def operator(spec: OperatorSpec) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What answers call the parts of a spec by: a C file's names, unless given others."""
+
+    dims: str = "Integers, `args->dim`"
+    dim: str = "`OPW_DIM_{upper}` ({lower})"
+    scalars: str = "Scalars, `args->scalar`"
+    operands: str = "Operands, `args->operand`"
+
+
+IN_C = Words()
+
+
+def operator(spec: OperatorSpec, words: Words = IN_C) -> str:
     """Describe a spec: what it computes, sizes, scalars and operands."""
     module, kind = sys.modules[type(spec).__module__], type(spec)
     lines = [inspect.getdoc(module) or "", "", inspect.getdoc(kind) or "", ""]
     lines.append(f"This case: `{spec.slug}`, {spec.dtype.value}, {spec.flops} floating-point operations.")
     lines.append("")
-    lines.append("Integers, `args->dim` (the operator must serve other values too):")
-    lines += [f"- `OPW_DIM_{name.upper()}` ({name}) = {value}" for name, value in spec.dims().items()]
+    lines.append(f"{words.dims} (the operator must serve other values too):")
+    lines += [f"- {words.dim.format(upper=name.upper(), lower=name)} = {value}" for name, value in spec.dims().items()]
     scalars = ", ".join(f"{value:g}" for value in spec.scalars())
     if scalars:
-        lines += ["", f"Scalars, `args->scalar`: {scalars} ({_first_line(kind.scalars)})"]
-    lines += ["", "Operands, `args->operand` (strides in elements):"]
+        lines += ["", f"{words.scalars}: {scalars} ({_first_line(kind.scalars)})"]
+    lines += ["", f"{words.operands} (strides in elements):"]
     for index, operand in enumerate(spec.operands()):
         shape = " x ".join(map(str, operand.shape))
         strides = ", ".join(map(str, operand.strides))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from harness.case import Case
@@ -55,10 +56,22 @@ class Attempt:
     """The point the verdict is about."""
     gflops: float = 0.0
     peak_gflops: float = 0.0
+    slow: str = ""
+    """What is known to slow a right attempt down, from its machine code; more is to be had by mending that."""
 
     def __str__(self) -> str:
         speed = f", {self.gflops:.1f} GFLOP/s" if self.gflops else ""
         return f"attempt {self.number}: {self.verdict}{speed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What trying a draft at its start points found: the fastest right one, else the first and what is wrong with it."""
+
+    candidate: Candidate
+    verdict: Verdict
+    cost_s: float = inf
+    slow: str = ""
 
 
 @runtime_checkable
@@ -124,43 +137,64 @@ def settle(
     bench.store.put_artefact(json.dumps(data).encode(), ".json", keys=[_key(bench, case, author)])
 
 
+def starts_of(draft: Draft) -> list[Candidate]:
+    """Return where a draft is tried: its author's legal start points, the tunables' own start; at most `STARTS`."""
+    sketch = draft.sketch
+    space = SketchSpace(sketch=sketch.name, tunables=sketch.tunables, legal=sketch.legality(), guesses=draft.starts)
+    return list(space.starts[:STARTS])
+
+
 def judge(bench: Workbench, case: Case, proposed: Draft | Verdict, number: int, seed: int) -> Attempt:
     """Build a draft at its start points, check and time them, and verify the fastest right one."""
     if isinstance(proposed, Verdict):
         return Attempt(number=number, verdict=proposed)
-    target, sketch = bench.target(case.target), proposed.sketch
-    builder = bench.builder(target, sketch, proposed.script, case.spec, trusted=False)
-    space = SketchSpace(
-        sketch=sketch.name,
-        tunables=sketch.tunables,
-        legal=sketch.legality(),
-        guesses=proposed.starts,
-    )
-    starts = list(space.starts[:STARTS])
+    target = bench.target(case.target)
+    builder = bench.builder(target, proposed.sketch, proposed.script, case.spec, trusted=False)
+    starts = starts_of(proposed)
     if not starts:
         reason = "no legal point was found; loosen the constraints"
         return Attempt(number=number, draft=proposed, verdict=Verdict(outcome=Outcome.SCREENED, reason=reason))
-    tried = _try(bench, case, starts, builder.build(starts), seed)
-    right = [entry for entry in tried if entry[2].verdict.ok]
-    peak = target.peak_gflops["fp32"].value
-    if not right:
-        candidate, _, result = tried[0]
-        values = dict(candidate.values)
-        return Attempt(number=number, draft=proposed, verdict=result.verdict, values=values, peak_gflops=peak)
-    candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
-    with bench.worker(bench.target(case.target), threads=case.threads) as worker:
-        checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
+    trial = _trier(target)(bench, case, starts, builder.build(starts), seed)
     return Attempt(
         number=number,
         draft=proposed,
-        verdict=checked.verdict,
-        values=dict(candidate.values),
-        gflops=case.spec.flops / result.cost_s / 1e9 if checked.verdict.ok else 0.0,
-        peak_gflops=peak,
+        verdict=trial.verdict,
+        values=dict(trial.candidate.values),
+        gflops=case.spec.flops / trial.cost_s / 1e9 if trial.verdict.ok else 0.0,
+        peak_gflops=_peak_gflops(target, case.spec),
+        slow=trial.slow,
     )
 
 
-def _try(
+def _trier(target: Target) -> Callable[..., Trial]:
+    """Return what tries start points on a target's kind of runner."""
+    if target.runner != "cuda":
+        return _try
+    from harness.cuda.trial import try_on_gpu
+
+    return try_on_gpu
+
+
+def _peak_gflops(target: Target, spec: OperatorSpec) -> float:
+    """Return what an attempt is held against: one core's fp32 peak, of a GPU the whole chip's of the dtype."""
+    own = spec.dtype.value if target.runner == "cuda" and spec.dtype.value in target.peak_gflops else "fp32"
+    return target.peak_gflops[own].value
+
+
+def _try(bench: Workbench, case: Case, starts: Sequence[Candidate], built: Sequence[NativeObject | Verdict], seed: int) -> Trial:
+    """Evaluate each start on a processor and verify the fastest right one, in a process of its own."""
+    tried = _timed(bench, case, starts, built, seed)
+    right = [entry for entry in tried if entry[2].verdict.ok]
+    if not right:
+        candidate, _, result = tried[0]
+        return Trial(candidate=candidate, verdict=result.verdict)
+    candidate, item, result = min(right, key=lambda entry: entry[2].cost_s)
+    with bench.worker(bench.target(case.target), threads=case.threads) as worker:
+        checked = verify(worker, item, case.spec, dict(candidate.values), seed + 1)
+    return Trial(candidate=candidate, verdict=checked.verdict, cost_s=result.cost_s)
+
+
+def _timed(
     bench: Workbench, case: Case, starts: Sequence[Candidate], built: Sequence[NativeObject | Verdict], seed: int
 ) -> list[tuple[Candidate, NativeObject | Verdict, Evaluation]]:
     """Return each start with its object and what one evaluation found."""

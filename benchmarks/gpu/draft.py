@@ -2,23 +2,23 @@
 Let a language model write GPU kernels and check them without a GPU.
 
     python -m benchmarks.gpu.draft replay:generators/llm/recordings/gemm_cuda.jsonl
-    python -m benchmarks.gpu.draft openai:MODEL --prompt "fp16 GEMM 4096x4096x4096 on an A100"
+    python -m benchmarks.gpu.draft openai:MODEL --prompt "fp16 GEMM 4096x4096x4096 on an A100" --prompting vanilla
 
-Launch plan, kernel script and repairs are asked for as on a processor. Each start point is screened, compiled by NVRTC
-and held against the GPU's limits; refusals and compiler messages go back to the model. Nothing runs: whether it is
-right, and how fast, is not known here.
+Launch plan, kernel script and repairs are asked for as on a processor. Each start point is screened, compiled by NVRTC,
+held against the plan and against the GPU's limits; refusals and compiler messages go back to the model, and so does what
+the disassembly shows to be slow. Nothing runs: whether it is right, and how fast, only a GPU can say
+(`pytest suites/ --prompt SENTENCE --llm ...`).
 """
 
 import argparse
-from pathlib import Path
 
 from generators.generator import author
-from harness.cuda.build import CudaBuilder, occupancy
+from generators.vanilla import PlainAuthor
+from harness.cuda.build import CudaBuilder
 from harness.cuda.compiler import CudaCompiler
-from harness.cuda.sass import disassemble, lint
-from harness.drafting import Attempt, Draft, Drafter
+from harness.cuda.examine import examine, slowness
+from harness.drafting import Attempt, Draft, Drafter, starts_of
 from harness.errors import AuthorError, HarnessError
-from harness.kernel import Candidate
 from harness.operator import OperatorSpec
 from harness.prompt import parse_prompt
 from harness.record import Outcome, Verdict
@@ -27,8 +27,7 @@ from harness.store import Store, default_store
 from harness.target import Target, load_target
 
 SENTENCE = "fp16 GEMM 4096x4096x4096 on an A100"
-ATTEMPTS = 4
-LEAST_BLOCKS = 1
+ATTEMPTS = 6
 COMPILED = Verdict(outcome=Outcome.OK, reason="compiled, not run")
 
 
@@ -40,33 +39,30 @@ def draft(writer: Drafter, target: Target, spec: OperatorSpec, store: Store, mos
         proposed = writer.propose(target, spec, attempts)
         if proposed is None:
             break
-        verdict, lines = (proposed, []) if isinstance(proposed, Verdict) else check(proposed, target, spec, store)
-        attempts.append(Attempt(number=len(attempts) + 1, verdict=verdict, draft=proposed if isinstance(proposed, Draft) else None))
+        if isinstance(proposed, Draft):
+            verdict, lines = check(proposed, target, spec, store, stern=not isinstance(writer, PlainAuthor))
+            attempts.append(Attempt(number=len(attempts) + 1, verdict=verdict, draft=proposed))
+        else:
+            attempts.append(Attempt(number=len(attempts) + 1, verdict=proposed))
     return attempts, lines
 
 
-def check(proposed: Draft, target: Target, spec: OperatorSpec, store: Store) -> tuple[Verdict, list[str]]:
-    """Compile a draft at its start points; the first thing that is wrong, or a line for each kernel."""
-    sketch, lines = proposed.sketch, []
-    builder = CudaBuilder(target, sketch, proposed.script, store, Sandbox(), spec, trusted=False, compile_only=True)
-    points = [Candidate.of(sketch.name, {**sketch.start, **start}) for start in proposed.starts or ({},)]
+def check(proposed: Draft, target: Target, spec: OperatorSpec, store: Store, *, stern: bool) -> tuple[Verdict, list[str]]:
+    """
+    Compile a draft at its start points; return the first thing that is wrong, and a line for each kernel.
+
+    A ``stern`` check refuses what is known to be slow; an answer that nobody is asked to repair is taken as it comes.
+    """
+    builder = CudaBuilder(target, proposed.sketch, proposed.script, store, Sandbox(), spec, trusted=False)
+    points, lines = starts_of(proposed), []
     for candidate, item in zip(points, builder.build(points), strict=True):
-        if isinstance(item, Verdict):
-            return item, []
-        resolved = item.resolve(spec)
-        compiled = resolved if isinstance(resolved, Verdict) else item.compiled(spec, resolved.roles)
-        if isinstance(compiled, Verdict):
-            return compiled, []
-        for launch in resolved.launches:
-            found = compiled[launch.kernel]
-            blocks = occupancy(launch.block, launch.shared_bytes, found, target.factors)
-            wrong = lint(disassemble(Path(found.path)), "")
-            if blocks < LEAST_BLOCKS:
-                wrong = [*wrong, "no block of it fits a multiprocessor"]
-            if wrong:
-                return Verdict(outcome=Outcome.SCREENED, reason=f"{found.name}: {'; '.join(wrong)}"), []
-            values = ", ".join(f"{name} {value}" for name, value in candidate.values)
-            lines.append(f"{launch.kernel} ({values}): {found.registers} registers, {found.spill_bytes} spilled, {blocks} blocks/SM")
+        found = item if isinstance(item, Verdict) else examine(item, spec, target.factors)
+        if isinstance(found, Verdict):
+            return found, []
+        if stern and (slow := slowness(found)):
+            return Verdict(outcome=Outcome.SCREENED, reason=slow), []
+        values = ", ".join(f"{name} {value}" for name, value in candidate.values)
+        lines += [f"{one.role} ({values}): {one}" for one in found]
     return COMPILED, lines
 
 
@@ -75,13 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.draft", description=__doc__.splitlines()[1])
     parser.add_argument("llm", help="replay:FILE, desk:DIR, openai:MODEL, record:FILE:...")
     parser.add_argument("--prompt", default=SENTENCE)
+    parser.add_argument("--prompting", default="ours", help="how the model is asked: ours, vanilla or cot")
     options = parser.parse_args()
     try:
         request = parse_prompt(options.prompt)
         target = load_target(request.target)
         with Store.open(default_store()) as store:
             print(f"{CudaCompiler(store, target.toolchain['arch']).name}: compiled, not run")
-            attempts, lines = draft(author(options.llm), target, request.spec, store)
+            attempts, lines = draft(author(options.llm, prompting=options.prompting), target, request.spec, store)
     except HarnessError as refused:
         raise SystemExit(f"{type(refused).__name__}: {refused}") from None
     print("\n".join([*map(str, attempts), *lines]))

@@ -93,7 +93,7 @@ def occupancy(launch_block: int, shared_bytes: int, found: Compiled, limits: Map
 
 
 class CudaBuilder:
-    """Builds candidates of one sketch and script for one GPU; a language model's are screened, and compiled only."""
+    """Builds candidates of one sketch and script for one GPU; whatever a language model's script prints is screened."""
 
     def __init__(
         self,
@@ -105,10 +105,7 @@ class CudaBuilder:
         spec: OperatorSpec,
         *,
         trusted: bool,
-        compile_only: bool = False,
     ) -> None:
-        if not trusted and not compile_only:
-            raise BadRequest(f"{target.name}: only checked-in kernels run on a GPU yet; python -m benchmarks.gpu.draft compiles others")
         self._trusted = trusted
         self._target, self._sketch, self._spec = target, sketch, spec
         self._plan = LaunchPlan.from_mapping(json.loads(sketch.source))
@@ -121,8 +118,8 @@ class CudaBuilder:
         """Return for each candidate its object, or the verdict that there is none; compiles all of them at once."""
         fresh = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._objects]
         if fresh:
-            sets = self._script.kernels([self.parameters(candidate) for candidate in fresh])
-            made = {candidate: self._object(candidate, kernels) for candidate, kernels in zip(fresh, sets, strict=True)}
+            self._script.kernels([self.parameters(candidate) for candidate in fresh])  # one start of the script for all
+            made = {candidate: self._object(candidate) for candidate in fresh}
             self._compile(made)
             self._objects |= made
             self._parameters.update(str(self.parameters(candidate)) for candidate in fresh)
@@ -134,7 +131,7 @@ class CudaBuilder:
 
     def texts(self, candidate: Candidate) -> KernelSet | Verdict:
         """Return a candidate's kernels by role."""
-        return self._script.kernels([self.parameters(candidate)])[0]
+        return self._printed(self.parameters(candidate))
 
     def parameters(self, candidate: Candidate) -> dict[str, Any]:
         """Return the parameter set the kernel script is given for a candidate."""
@@ -147,19 +144,24 @@ class CudaBuilder:
         known = {**spec.dims(), "dtype": spec.dtype.value}
         return {key: known.get(key, value) for key, value in self._sketch.parameters.items()}
 
-    def _object(self, candidate: Candidate, kernels: KernelSet | Verdict) -> CudaObject | Verdict:
+    def _printed(self, parameters: Mapping[str, Any]) -> KernelSet | Verdict:
+        """Return what the script prints for a parameter set; a model's may print other text for other sizes, so all is screened."""
+        kernels = self._script.kernels([parameters])[0]
+        if isinstance(kernels, Verdict) or self._trusted:
+            return kernels
+        screened = (screen_cuda(kernel.name, kernel.text) for kernel in kernels.values())
+        return next((verdict for verdict in screened if not verdict.ok), kernels)
+
+    def _object(self, candidate: Candidate) -> CudaObject | Verdict:
+        kernels, parameters = self.texts(candidate), self.parameters(candidate)
         if isinstance(kernels, Verdict):
             return kernels
-        screened = [screen_cuda(kernel.name, kernel.text) for kernel in kernels.values() if not self._trusted]
-        if refused := next((verdict for verdict in screened if not verdict.ok), None):
-            return refused
-        parameters = self.parameters(candidate)
         return CudaObject(
             name=candidate.key,
             plan=self._plan,
             values=dict(candidate.values),
             factors=self._target.factors,
-            printed=lambda spec: self._script.kernels([{**parameters, **self._fixed(spec)}])[0],
+            printed=lambda spec: self._printed({**parameters, **self._fixed(spec)}),
             compile=self._compiler.compile,
         )
 

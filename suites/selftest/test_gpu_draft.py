@@ -1,20 +1,31 @@
-"""A language model writes for a GPU: launch plan, kernels, repairs; screened and compiled, never run."""
+"""A language model writes for a GPU: launch plan, kernels, repairs; screened, compiled and examined without one."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.gpu.draft import SENTENCE, draft
+from generators.accounts import Limits, Metered
 from generators.answers import Unreadable
 from generators.generator import GENERATORS, author
 from generators.gpu_questions import read_plan
+from generators.llm_author import make_draft
+from generators.vanilla import PlainAuthor
 from harness.cuda.build import CudaBuilder
-from harness.cuda.compiler import version
+from harness.cuda.compiler import CudaCompiler, version
+from harness.cuda.cubin import parameter_bytes
+from harness.cuda.examine import examine
 from harness.cuda.screen import screen_cuda
-from harness.errors import BadRequest, ToolchainError
+from harness.errors import AuthorError, ToolchainError
+from harness.kernel import Candidate
 from harness.prompt import parse_prompt
+from harness.record import Outcome, Verdict
 from harness.sandbox import Sandbox
 from harness.target import load_target
+from suites.selftest.scripted_llm import ScriptedLlm
 
 RECORDING = GENERATORS / "llm" / "recordings" / "gemm_cuda.jsonl"
 REQUEST = parse_prompt(SENTENCE)
@@ -23,12 +34,31 @@ LAUNCH = {"kernel": "gemm", "when": "m * n > 0", "grid": ["ceil(m / bm)"], "bloc
 TUNABLE = {"name": "bm", "kind": "kernel", "values": [64, 128], "start": 64}
 
 
+FILE = """
+```cuda
+extern "C" __global__ void scale(const float *a, float *c, int count, float alpha) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) c[i] = alpha * a[i];
+}
+```
+```json
+{"launch": [{"kernel": "scale", "when": "m * n", "grid": ["ceil(m * n / 256)"], "block": "256",
+             "args": ["operand:A", "operand:C", "int:m * n", "float:alpha"]}]}
+```
+"""
+"""A vanilla answer: not a product, but all that compiling asks for."""
+
+
 @pytest.fixture(scope="module")
-def drafted(bench):
+def nvrtc():
     try:
         version()
     except ToolchainError as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def drafted(bench, nvrtc):
     return draft(author(f"replay:{RECORDING}"), TARGET, REQUEST.spec, bench.store)
 
 
@@ -43,12 +73,68 @@ def test_the_recorded_run_is_repaired_until_it_compiles(drafted):
     assert all(" 0 spilled" in line for line in kernels)
 
 
-@pytest.mark.slow
-def test_what_a_model_wrote_is_not_built_to_be_run(drafted, bench):
-    found = drafted[0][-1].draft
+def plain(answer: str, style: str = "vanilla") -> PlainAuthor:
+    """Return an author whose model answers the plain questions so."""
+    return PlainAuthor(Metered(ScriptedLlm({("vanilla", 0): answer, ("cot", 0): answer}), Limits()), style)
 
-    with pytest.raises(BadRequest, match="only checked-in kernels run on a GPU yet"):
-        CudaBuilder(TARGET, found.sketch, found.script, bench.store, Sandbox(), REQUEST.spec, trusted=False)
+
+@pytest.mark.parametrize("style", ["vanilla", "cot"])
+def test_a_plain_answer_is_a_file_with_its_plan(bench, nvrtc, style):
+    (attempt,), kernels = draft(plain(FILE, style), TARGET, REQUEST.spec, bench.store)
+
+    assert attempt.verdict.ok, str(attempt)
+    assert () == attempt.draft.sketch.tunables
+    assert ["scale"] == [line.split()[0] for line in kernels]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "why"),
+    [
+        ("```cuda", "```text", "no whole cuda block"),
+        ("```json", "```text", "no whole json block"),
+        ('"operand:C", ', "", "gives it 3 arguments, it takes 4"),
+        ("int:m * n", "long:m * n", "argument 3 is long:.*, the kernel takes an int or a float there"),
+        ('extern "C" ', "", 'no kernel of this name; write extern "C"'),
+        ("256", "4096", "4096 threads of a block, the limit is 1024"),
+        ("alpha * a[i]", "beta * a[i]", "COMPILE.*undefined"),
+        ("  int i", '#include "/etc/passwd"\n  int i', "not allowed in a kernel"),
+    ],
+)
+def test_a_wrong_plain_answer_is_refused_by_name(bench, nvrtc, good, bad, why):
+    (attempt,), _ = draft(plain(FILE.replace(good, bad)), TARGET, REQUEST.spec, bench.store)
+
+    assert not attempt.verdict.ok
+    assert re.search(why, str(attempt.verdict)), str(attempt.verdict)
+
+
+def test_plain_c_is_refused_on_a_gpu(bench):
+    with pytest.raises(AuthorError, match="asks for C, which no GPU runs; choose ours, vanilla or cot"):
+        draft(plain(FILE, "plain"), TARGET, REQUEST.spec, bench.store)
+
+
+def test_text_that_a_script_prints_for_other_sizes_is_screened_too(bench, nvrtc):
+    """A size may be a constant of a kernel, so what a fringe runs is printed when it is verified."""
+    script = """
+import json, sys
+for_k = lambda k: '#include "/etc/passwd"' if k == 7 else 'extern "C" __global__ void one(int x) {}'
+print(json.dumps([[{"name": "one", "role": "one", "signature": "cuda", "text": for_k(p["k"])}] for p in json.load(sys.stdin)]))
+"""
+    launch = {"kernel": "one", "grid": [1], "block": 32, "args": ["int:k"]}
+    sketch = make_draft(read_plan(json.dumps({"plan": {"launch": [launch]}, "parameters": ["k"]}), TARGET, REQUEST.spec), script, TARGET, REQUEST.spec).sketch
+    (item,) = CudaBuilder(TARGET, sketch, script, bench.store, Sandbox(), REQUEST.spec, trusted=False).build([Candidate.of(sketch.name, {})])
+
+    assert not isinstance(examine(item, REQUEST.spec, TARGET.factors), Verdict)
+    refused = examine(item, replace(REQUEST.spec, k=7, lda=0, ldb=0), TARGET.factors)
+    assert (Outcome.SCREENED, True) == (refused.outcome, "#include" in refused.reason)
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
+def test_a_cubin_says_what_its_kernels_take(bench, nvrtc, arch):
+    text = 'struct M { alignas(64) char x[128]; };\nextern "C" __global__ void take(float *p, int i, long long l, float f, const __grid_constant__ M m) { *p = i + l + f + m.x[1]; }'
+    (found,) = CudaCompiler(bench.store, arch).compile([("take", text)])
+
+    assert (8, 4, 8, 4, 128) == parameter_bytes(Path(found.path), "take")
+    assert parameter_bytes(Path(found.path), "give") is None
 
 
 def test_a_plan_is_read_with_its_tunables():

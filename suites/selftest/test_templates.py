@@ -14,7 +14,7 @@ from generators.gpu_questions import on_gpu
 from generators.llm import Prompt, open_llm
 from generators.llm_author import LlmAuthor, few_shot, make_draft
 from generators.llm_policy import legal_text
-from generators.vanilla import STYLES, PlainAuthor
+from generators.vanilla import STYLES, TUNED, PlainAuthor
 from harness.drafting import Attempt
 from harness.errors import BadRequest
 from harness.operators import operators
@@ -66,9 +66,13 @@ def prompts(target: Target, name: str) -> dict[str, str]:
     writer = LlmAuthor(Metered(llm, Limits()))
     draft = writer.propose(target, spec, [])
     writer.propose(target, spec, [Attempt(number=1, verdict=FAILED, draft=draft)])
-    for style in STYLES:
+    for style in plain_styles(target):
         PlainAuthor(Metered(llm, Limits()), style).propose(target, spec, [])
     return {prompt.question: prompt.text for prompt in llm.prompts}
+
+
+def plain_styles(target: Target) -> list[str]:
+    return [style for style in STYLES if style != TUNED or not on_gpu(target)]
 
 
 EVERY_TARGET = [sample_target(), *(load_target(path.stem) for path in sorted(TARGETS.glob("*.toml")))]
@@ -81,9 +85,11 @@ TARGET_IDS = [f"{target.isa}-{number}" for number, target in enumerate(EVERY_TAR
 def test_every_prompt_renders(target, name):
     texts = prompts(target, name)
 
-    assert {"sketch", "kernel", "repair", "vanilla", "cot", "plain"} == set(texts)
+    assert {"sketch", "kernel", "repair", *plain_styles(target)} == set(texts)
     assert not [text for text in texts.values() if templates.HOLE.search(text)]
-    assert all(f"`OPW_DIM_{dim.upper()}`" in texts["sketch"] for dim in operators()[name].shape_sets["smoke"][0].dims())
+    word = "`{}` =" if on_gpu(target) else "`OPW_DIM_{}` ("
+    dims = operators()[name].shape_sets["smoke"][0].dims()
+    assert all(word.format(dim if on_gpu(target) else dim.upper()) in texts["sketch"] for dim in dims)
     assert FAILED.reason in texts["repair"]
 
 
@@ -109,14 +115,14 @@ def test_the_example_obeys_the_contract(target):
     assert f", for {target.isa};" not in text
 
 
-@pytest.mark.parametrize("question", ["sketch", "kernel", "repair"])
+@pytest.mark.parametrize("question", ["sketch", "kernel", "repair", "vanilla", "cot"])
 def test_prompt_for_a_gpu_is_the_golden_one(question, monkeypatch):
     monkeypatch.setattr("generators.gpu_questions.example", lambda target: "(the expert's script for other kernels)")
     (target,) = [one for one in EVERY_TARGET if one.name == "a100"]
     text = prompts(target, "gemm")[question]
 
     assert "launch plan" in text
-    assert "opw.h" not in text
+    assert "opw.h" not in text and "args->" not in text
     assert_golden(f"gpu_{question}", text)
 
 

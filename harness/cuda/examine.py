@@ -1,0 +1,77 @@
+"""
+Examine: what can be known of a candidate's kernels before they run.
+
+They exist, take the arguments that the plan gives them, and fit a multiprocessor; the disassembly shows what is slow.
+A language model's kernels are examined before they are launched, and where no GPU is, instead of that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cuda.build import CudaObject, occupancy
+from harness.cuda.compiler import Compiled
+from harness.cuda.cubin import parameter_bytes
+from harness.cuda.plan import ResolvedLaunch
+from harness.cuda.sass import disassemble, lint
+from harness.operator import OperatorSpec
+from harness.record import Outcome, Verdict
+
+ARGUMENT_BYTES = {"operand": 8, "workspace": 8, "map": 128, "int": 4, "long": 8, "float": 4}
+IN_WORDS = {8: "a pointer or a 64-bit integer", 128: "a tensor map by value", 4: "an int or a float"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One launch of a plan: its kernel, what it takes, and what will be slow."""
+
+    role: str
+    compiled: Compiled
+    blocks_per_sm: int
+    slow: tuple[str, ...]
+
+    def __str__(self) -> str:
+        one = self.compiled
+        return "; ".join([f"{one.registers} registers, {one.spill_bytes} spilled, {self.blocks_per_sm} blocks/SM", *self.slow])
+
+
+def examine(item: CudaObject, spec: OperatorSpec, limits: Mapping[str, float]) -> tuple[Examined, ...] | Verdict:
+    """Return a spec's launches, or the verdict that one cannot run; ``limits`` are the ``factors`` of the target."""
+    resolved = item.resolve(spec)
+    compiled = resolved if isinstance(resolved, Verdict) else item.compiled(spec, resolved.roles)
+    if isinstance(compiled, Verdict):
+        return compiled
+    found = []
+    for launch in resolved.launches:
+        kernel = compiled[launch.kernel]
+        blocks = occupancy(launch.block, launch.shared_bytes, kernel, limits)
+        if wrong := _mismatch(launch, kernel) or _too_large(launch, kernel, blocks):
+            return Verdict(outcome=Outcome.SCREENED, reason=f"{kernel.name}: {wrong}")
+        slow = tuple(lint(disassemble(Path(kernel.path)), ""))
+        found.append(Examined(role=launch.kernel, compiled=kernel, blocks_per_sm=blocks, slow=slow))
+    return tuple(found)
+
+
+def slowness(found: tuple[Examined, ...]) -> str:
+    """Return what is slow of kernels, each named; empty where nothing is."""
+    return "; ".join(dict.fromkeys(f"{one.compiled.name}: {what}" for one in found for what in one.slow))
+
+
+def _mismatch(launch: ResolvedLaunch, kernel: Compiled) -> str:
+    """Say where a launch's arguments are not those of the kernel."""
+    wanted = parameter_bytes(Path(kernel.path), kernel.name)
+    if wanted is None:
+        return f'the text defines no kernel of this name; write extern "C" __global__ void {kernel.name}(...)'
+    if len(wanted) != len(launch.args):
+        return f"the plan gives it {len(launch.args)} arguments, it takes {len(wanted)}"
+    for number, ((kind, value), size) in enumerate(zip(launch.args, wanted, strict=True), 1):
+        if ARGUMENT_BYTES[kind] != size:
+            return f"argument {number} is {kind}:{value}, the kernel takes {IN_WORDS.get(size, f'{size} bytes')} there"
+    return ""
+
+
+def _too_large(launch: ResolvedLaunch, kernel: Compiled, blocks: int) -> str:
+    if blocks:
+        return ""
+    shared = launch.shared_bytes + kernel.static_shared_bytes
+    return f"no block fits a multiprocessor: {launch.block} threads of {kernel.registers} registers, {shared} bytes of shared memory"
