@@ -34,6 +34,7 @@ from harness.sampled import open_evaluator
 from harness.sampling import VERIFIED_FLOPS, shrunk
 from harness.search import Policy, Search, Space, search_factory
 from harness.store import tuning_key
+from harness.target import Target
 from harness.verify import Verification, exact_operands, timeout_s, verify
 from harness.workbench import Workbench, spec_key
 
@@ -319,3 +320,11 @@ class Tuner:
             )
         )
 
+
+def tuner_of(target: Target) -> type[Tuner]:
+    """Return the tuner of a target's kind of runner."""
+    if target.runner != "cuda":
+        return Tuner
+    from harness.cuda.tune import CudaTuner
+
+    return CudaTuner

@@ -51,6 +51,11 @@ class DeviceProcess:
         self.generation = 0
         """Counts the processes that were needed so far."""
 
+    @property
+    def alive(self) -> bool:
+        """Return whether there is a process: a fault or a hang has ended it, the next request starts another."""
+        return self._process is not None
+
     def request(self, timeout_s: float, **fields: Any) -> dict[str, Any]:
         """Send a request, return the reply; `TimeoutError` and `EOFError` end the process."""
         process = self._process or self._start()
@@ -177,7 +182,7 @@ class CudaSession:
 
     def close(self) -> None:
         """Free what the session holds on the device."""
-        if self._opened == self._worker.process.generation and self._opened:
+        if self._is_open():
             self._ask("close", GRACE_S)
         self._opened = 0
 
@@ -253,13 +258,17 @@ class CudaSession:
 
     def _reopen(self) -> bool:
         """Open in the present process unless that was done; return whether the session can be used."""
-        process = self._worker.process
-        if self._opened and self._opened == process.generation and process._process is not None:
+        if self._is_open():
             return True
         reply = self._ask("open", GRACE_S, **self._request)
-        self._opened = process.generation
+        self._opened = self._worker.process.generation
         self.describe, self.workspace_bytes = reply.get("describe", ""), reply.get("workspace_bytes", 0)
         return self.verdict.ok
+
+    def _is_open(self) -> bool:
+        """Return whether the process that is there now is the one this session was opened in."""
+        process = self._worker.process
+        return bool(self._opened) and self._opened == process.generation and process.alive
 
     def _ask(self, verb: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
         try:
