@@ -2,14 +2,14 @@
 The screen for C text: sketches and vanilla single-file answers; see `harness.screen` for what a screen is worth.
 
 The text goes through the compiler's own first phases (spliced lines, comments, strings), so that what is looked at is
-what would be compiled; whatever could make the two differ (trigraphs, digraphs, escaped names) is refused.
+what would be compiled; whatever could make the two differ (trigraphs, digraphs, escaped names) is refused. Names that
+macros paste together are seen only once the preprocessor has done so: `expansion` is what it made of the text.
 """
 
 import re
 from collections.abc import Collection
 
 from harness.record import Outcome, Verdict
-from harness.screen_pastes import chains, pasted
 
 
 def split_words(text: str) -> list[str]:
@@ -17,6 +17,7 @@ def split_words(text: str) -> list[str]:
     return text.split()
 
 
+PASTE = "##"
 TEXT_LIMIT = 1 << 20
 SKETCH_HEADERS = frozenset(
     split_words("stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h opw.h opw_names.h")
@@ -73,11 +74,6 @@ _CALLS = (
 )
 _FORBIDDEN_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _FORBIDDEN_CALL = re.compile(rf"(?<![\w.>])({_CALLS})\s*\(")
-_NOT_TO_BE_PASTED = (
-    *_WORDS,
-    *_CALLS.split("|"),
-    *split_words("static extern __attribute __attribute__ _Alignas alignas __declspec"),
-)
 _ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b|\b_Alignas\b|\balignas\b|\b__declspec\b")
 _TYPE_ONLY = re.compile(r"(?:typedef|_Static_assert|static_assert)\b.*|(?:struct|union|enum)(?: \w+)?(?: \{)? ;|;?")
 _TOKEN = re.compile(r"\w+|\S")
@@ -96,12 +92,15 @@ class Refused(Exception):
         return Verdict(outcome=Outcome.SCREENED, reason=str(self))
 
 
-def screen_c(text: str, *, headers: Collection[str] = SKETCH_HEADERS) -> Verdict | None:
+def screen_c(
+    text: str, *, headers: Collection[str] = SKETCH_HEADERS, expanded_too: bool = False
+) -> Verdict | None:
     """
     Return why C text must not be built (SCREENED: the line, the thing, the remedy), or None.
 
     Refused are includes other than ``headers``, inline assembly, attributes that act at load time, writable variables
     that outlive a call (best effort: the declaration must say ``const``), and names of the operating system.
+    ``expanded_too``: the caller screens the `expansion` as well, so macros may paste names together.
     """
     try:
         if len(text) > TEXT_LIMIT:
@@ -113,12 +112,28 @@ def screen_c(text: str, *, headers: Collection[str] = SKETCH_HEADERS) -> Verdict
             )
         bare, strings = _bare(text)
         _check_words(bare)
-        _check_pastes(bare)
+        if PASTE in bare and not expanded_too:
+            line = bare.count("\n", 0, bare.index(PASTE)) + 1
+            raise Refused(line, repr(PASTE), "nobody looks at what it pastes together here")
         code = [_check_directive(line, number, strings, headers) for number, line in enumerate(bare.split("\n"), 1)]
         _check_variables("\n".join(code))
     except Refused as refused:
         return refused.verdict
     return None
+
+
+def expansion(preprocessed: str, file: str) -> str:
+    """Return what ``clang -E`` made of ``file`` itself, without its headers; lines keep their numbers."""
+    lines: dict[int, str] = {}
+    number, ours = 0, False
+    for line in preprocessed.splitlines():
+        if marker := re.match(r'# (\d+) "(.*?)"', line):
+            number, ours = int(marker[1]), marker[2] == file
+            continue
+        if ours:
+            lines[number] = f"{lines.get(number, '')} {line}"
+        number += 1
+    return "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
 
 
 def _bare(text: str) -> tuple[str, list[str]]:
@@ -157,20 +172,6 @@ def _check_words(bare: str) -> None:
             raise Refused(
                 bare.count("\n", 0, found.start()) + 1, word, f"{remedy} (rename it if it is a name of yours)"
             )
-
-
-def _check_pastes(bare: str) -> None:
-    if "##" not in bare:
-        return
-    words = set(re.findall(r"\w+", bare))
-    known = []
-    for number, line in enumerate(bare.split("\n"), 1):
-        row = chains(line)
-        if row is None:
-            raise Refused(number, "'##'", "paste names only, and only in a #define")
-        known += [(chain, number) for chain in row]
-    if made := pasted([chain for chain, _ in known], words, _NOT_TO_BE_PASTED):
-        raise Refused(known[0][1], f"{made}, which '##' could paste together from words of this text,", "rename them")
 
 
 def _check_directive(line: str, number: int, strings: list[str], headers: Collection[str]) -> str:

@@ -24,7 +24,7 @@ from harness.machine import Machine
 from harness.record import Outcome, Verdict
 from harness.sandbox import Limits, Sandbox
 from harness.screen import screen_assembly
-from harness.screen_c import screen_c
+from harness.screen_c import PASTE, expansion, screen_c
 from harness.store import Store
 
 NATIVE = Path(__file__).parent / "native"
@@ -89,7 +89,7 @@ class Toolchain:
 
         ``names`` is the text of opw_names.h; ``may_import`` leaves undefined symbols to the loader (baselines only).
         """
-        if not trusted and (refused := screen_c(source)) is not None:
+        if not trusted and (refused := screen_c(source, expanded_too=True)) is not None:
             return refused
         key = digest("c", self.name, source, names, machine.to_json(), may_import, *self._contract_texts())
         if (built := self.store.artefact(key)) is not None:
@@ -103,6 +103,8 @@ class Toolchain:
             compile_it = [self._zig, "clang", f"--target={machine.triple}", *machine.c_flags, "-O3", "-std=c11"]
             compile_it += ["-ffreestanding", "-fno-builtin", "-fPIC", "-fvisibility=default", "-nostdinc", "-isystem"]
             compile_it += [self._root / "lib" / "include", "-I", home, "-c"]
+            if not trusted and PASTE in source and (refused := self._screen_expansion(compile_it, home)) is not None:
+                return refused
             steps = [[*compile_it, home / "source.c", "-o", home / "source.o"]]
             objects = [home / "source.o"]
             if not may_import:  # else the library that is imported from has them
@@ -110,6 +112,12 @@ class Toolchain:
                 objects.append(home / "freestanding.o")
             refused = self._run([*steps, self._link(objects, home / "out.so", may_import)], home, trusted)
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", keys=[key])
+
+    def _screen_expansion(self, compile_it: Sequence[str | Path], home: Path) -> Verdict | None:
+        """Screen what the preprocessor makes of source.c, in which macros may have pasted forbidden words together."""
+        source, output = home / "source.c", home / "source.i"
+        refused = self._run([[*compile_it, "-E", source, "-o", output]], home, trusted=False)
+        return refused or screen_c(expansion(output.read_text(), str(source)))
 
     def static_program(self, source: str, headers: Mapping[str, str], assembly: str, machine: Machine) -> bytes:
         """Return an executable of our own C, which has its own ``_start``, and assembly; no C library is in it."""
