@@ -14,6 +14,7 @@ typedef uint8_t bits;
 #else
 typedef uint16_t bits;
 #endif
+typedef input packed;
 typedef uint64_t line __attribute__((vector_size(64), aligned(sizeof(input))));
 typedef uint32_t group __attribute__((aligned(sizeof(input))));
 /* Whole lines are moved; inlined, this would be split as vectors of the caller are. */
@@ -186,18 +187,27 @@ static void multiply(const struct plan *p, const struct block *at, const struct 
         }
 }
 
-int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+/* Packed B of the NC columns from jc on, all of k. */
+static void pack_columns(const struct plan *p, const input *from, int64_t jc, packed *to)
+{
+    for (int64_t pc = 0; pc < p->k; pc += p->kc)
+        pack_b(p, from + jc * p->b_across + pc * p->b_along, least(p->nc, p->n - jc), least(p->kc, p->k - pc), to + pc * p->nc);
+}
+
+/* `ready`: all of B as pack_columns leaves it, NC columns after NC columns, or null. */
+static int run_with(const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready, void *workspace)
 {
     struct plan p = make_plan(args, tunables);
-    input *a = workspace, *b = a + room_left(&p, tunables);
-    sum *sums = (sum *)(b + room_b(&p));
-    const input *from_a = args->operand[0], *from_b = args->operand[1];
+    input *a = workspace, *own = a + room_left(&p, tunables);
+    sum *sums = (sum *)(own + room_b(&p));
+    const input *from_a = args->operand[0];
     round_rows *rounded = p.alpha == 1.0 && p.beta == 0.0 ? (round_rows *)tunables->kernel[OPW_KERNEL_ROUNDED] : 0;
     ((tiles *)tunables->kernel[OPW_KERNEL_TILES_ON])();
     for (int64_t jc = 0; jc < p.n; jc += p.nc) {
         int64_t cols = least(p.nc, p.n - jc);
-        for (int64_t pc = 0; pc < p.k; pc += p.kc)
-            pack_b(&p, from_b + jc * p.b_across + pc * p.b_along, cols, least(p.kc, p.k - pc), b + pc * p.nc);
+        const packed *b = ready ? ready + jc / p.nc * room_b(&p) : own;
+        if (!ready)
+            pack_columns(&p, args->operand[1], jc, own);
         for (int64_t ic = 0; ic < p.m; ic += p.mc) {
             struct block at = {(output *)args->operand[2] + ic * p.ldc + jc, sums, 0, least(p.mc, p.m - ic), cols, 1, 0, rounded};
             int64_t pc = 0;
@@ -212,4 +222,9 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     }
     ((tiles *)tunables->kernel[OPW_KERNEL_TILES_OFF])();
     return 0;
+}
+
+int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+{
+    return run_with(args, tunables, 0, workspace);
 }

@@ -195,21 +195,30 @@ static void multiply(const struct plan *p, const struct block *at, micro_tile *k
             tile_at(p, at, kernel, steps, a + i * deep, b + j * deep, i, j);
 }
 
-int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+/* Packed B of the NC columns from jc on, all of k. */
+static void pack_columns(const struct plan *p, const input *from, int64_t jc, packed *to)
+{
+    for (int64_t pc = 0; pc < p->k; pc += p->kc)
+        pack(from + jc * p->b_across + pc * p->b_along, p->b_across, p->b_along, least(p->nc, p->n - jc), p->nr,
+             least(p->kc, p->k - pc), 0, to + pc * p->nc);
+}
+
+/* `ready`: all of B as pack_columns leaves it, NC columns after NC columns, or null. */
+static int run_with(const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready, void *workspace)
 {
     struct plan p = make_plan(args, tunables);
-    packed *a = workspace, *b = (packed *)((char *)workspace + whole_lines(room_a(&p) * (int64_t)sizeof(packed)));
-    sum *sums = (sum *)((char *)b + whole_lines(room_b(&p) * (int64_t)sizeof(packed)));
+    packed *a = workspace, *own = (packed *)((char *)workspace + whole_lines(room_a(&p) * (int64_t)sizeof(packed)));
+    sum *sums = (sum *)((char *)own + whole_lines(room_b(&p) * (int64_t)sizeof(packed)));
     sum *less = (sum *)((char *)sums + whole_lines(room_sums(&p) * (int64_t)sizeof(sum)));
     const input *from_a = args->operand[0], *from_b = args->operand[1];
     micro_tile *kernel = (micro_tile *)tunables->kernel[OPW_KERNEL_COMPUTE];
     for (int64_t jc = 0; jc < p.n; jc += p.nc) {
         int64_t cols = least(p.nc, p.n - jc);
+        const packed *b = ready ? ready + jc / p.nc * room_b(&p) : own;
         if (MODE == 3)
             excess(&p, from_b + jc * p.b_across, cols, less);
-        for (int64_t pc = 0; pc < p.k; pc += p.kc)
-            pack(from_b + jc * p.b_across + pc * p.b_along, p.b_across, p.b_along, cols, p.nr, least(p.kc, p.k - pc), 0,
-                 b + pc * p.nc);
+        if (!ready)
+            pack_columns(&p, from_b, jc, own);
         for (int64_t ic = 0; ic < p.m; ic += p.mc) {
             struct block at = {(output *)args->operand[2] + ic * p.ldc + jc, sums, MODE == 3 ? less : 0,
                                least(p.mc, p.m - ic), cols, 1, 0};
@@ -224,4 +233,9 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
         }
     }
     return 0;
+}
+
+int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
+{
+    return run_with(args, tunables, 0, workspace);
 }

@@ -35,6 +35,7 @@ LAYER = {"n": 2, "h": 9, "w": 7, "r": 3, "s": 3, "padding": 1, "bias": True, "re
 CONVS = (
     Conv2dSpec(**LAYER, c=20, f=24, layout="nhwc"),
     Conv2dSpec(**LAYER, c=20, f=24, groups=2, stride=2),
+    Conv2dSpec(**LAYER, c=32, f=90, groups=2, layout="nhwc", prepacked=True),
     Conv2dSpec(**{**LAYER, "r": 1, "s": 1, "padding": 0}, c=40, f=17, layout="nhwc"),
 )
 
