@@ -8,6 +8,7 @@ A language model's kernels are examined before they are launched, and where no G
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 from harness.cuda.build import CudaObject, occupancy
 from harness.cuda.compiler import Compiled
@@ -47,7 +48,10 @@ def examine(item: CudaObject, spec: OperatorSpec, limits: Mapping[str, float]) -
         blocks = occupancy(launch.block, launch.shared_bytes, kernel, limits)
         if wrong := _mismatch(launch, kernel) or _too_large(launch, kernel, blocks):
             return Verdict(outcome=Outcome.SCREENED, reason=f"{kernel.name}: {wrong}")
-        slow = tuple(lint(disassemble(Path(kernel.path)), ""))
+        try:
+            slow = tuple(lint(disassemble(Path(kernel.path)), ""))
+        except TimeoutExpired as late:
+            return Verdict(outcome=Outcome.SCREENED, reason=f"{kernel.name}: not disassembled within {late.timeout:.0f} s: write less code")
         found.append(Examined(role=launch.kernel, compiled=kernel, blocks_per_sm=blocks, slow=slow))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from harness.cuda.compiler import wheel_folder
 from harness.errors import ToolchainError
 
 MULTIPLY = ("HGMMA", "QGMMA", "IGMMA", "HMMA", "IMMA", "FFMA")
+LIMIT_S = 120
 _LINE = re.compile(r"^\s*/\*([0-9a-f]+)\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*?);", re.MULTILINE)
 
 
@@ -45,13 +46,13 @@ class Listing:
 
 
 def disassemble(cubin: Path) -> Listing:
-    """Disassemble; raise `ToolchainError` where no disassembler is installed."""
+    """Disassemble; raise `ToolchainError` where no disassembler is installed, `TimeoutExpired` where there is too much code."""
     wheels = wheel_folder()
     tool = wheels / "bin" / "nvdisasm" if wheels else None
     path = str(tool) if tool and tool.exists() else shutil.which("nvdisasm") or "/usr/local/cuda/bin/nvdisasm"
     if not Path(path).exists():
         raise ToolchainError("nvdisasm is missing; run pip install -e .[gpu]")
-    done = subprocess.run([path, "-c", str(cubin)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([path, "-c", str(cubin)], capture_output=True, text=True, timeout=LIMIT_S)
     if done.returncode:
         raise ToolchainError(f"nvdisasm cannot read {cubin.name}: {done.stderr.strip()[:200]}")
     return listing(done.stdout)
