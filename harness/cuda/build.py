@@ -8,10 +8,12 @@ case needs them: those of the tuned spec ahead and many at once, those that only
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from harness.cuda.compiler import Compiled, CudaCompiler
-from harness.cuda.plan import LaunchPlan, Resolved, case_names
+from harness.cuda.cubin import parameter_bytes
+from harness.cuda.plan import Launch, LaunchPlan, Resolved, case_names
 from harness.cuda.screen import screen_cuda
 from harness.errors import BadRequest
 from harness.kernel import Candidate, Sketch, TunableKind
@@ -21,6 +23,9 @@ from harness.sandbox import Sandbox
 from harness.script import KernelScript, KernelSet
 from harness.store import Store
 from harness.target import Target
+
+ARGUMENT_BYTES = {"operand": 8, "workspace": 8, "map": 128, "int": 4, "long": 8, "float": 4}
+IN_WORDS = {8: "a pointer or a 64-bit integer", 128: "a tensor map by value", 4: "an int or a float"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,8 @@ class CudaObject:
         for role, found in done.items():
             if isinstance(found, Verdict):
                 return found
-            if refusal := register_refusal(found, self.factors):
+            own = (launch for launch in self.plan.launches if launch.kernel == role)
+            if refusal := register_refusal(found, self.factors) or next(filter(None, (argument_refusal(one, found) for one in own)), ""):
                 return Verdict(outcome=Outcome.SCREENED, reason=f"{kernels[role].name}: {refusal}")
         return done
 
@@ -80,6 +86,19 @@ def register_refusal(found: Compiled, limits: Mapping[str, float]) -> str:
         return f"{found.registers} registers a thread, the limit is {limits['registers_per_thread']:.0f}"
     if found.spill_bytes > 256:
         return f"{found.spill_bytes} bytes of registers spill: the tile is too large for the register file"
+    return ""
+
+
+def argument_refusal(launch: Launch, found: Compiled) -> str:
+    """Say where a launch's arguments are not those the kernel takes, or nothing; the driver would read beyond the list."""
+    wanted = parameter_bytes(Path(found.path), found.name)
+    if wanted is None:
+        return f'the text defines no kernel of this name; write extern "C" __global__ void {found.name}(...)'
+    if len(wanted) != len(launch.args):
+        return f"the plan gives it {len(launch.args)} arguments, it takes {len(wanted)}"
+    for number, (given, size) in enumerate(zip(launch.args, wanted, strict=True), 1):
+        if ARGUMENT_BYTES[given.partition(":")[0]] != size:
+            return f"argument {number} is {given}, the kernel takes {IN_WORDS.get(size, f'{size} bytes')} there"
     return ""
 
 

@@ -6,6 +6,7 @@ list. A plan that comes from a language model is therefore held against the kern
 """
 
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 from harness.errors import ToolchainError
@@ -15,8 +16,9 @@ SIZED, PARAMETER = 4, 0x17
 INFO = ".nv.info."
 
 
+@lru_cache(maxsize=512)
 def parameter_bytes(cubin: Path, kernel: str) -> tuple[int, ...] | None:
-    """Return the size of each parameter of a kernel, in order; None where the file holds no kernel of that name."""
+    """Return the size of each parameter of a kernel, in order; None where the file (an artefact) holds no kernel of that name."""
     data = cubin.read_bytes()
     try:
         sections = _sections(data)

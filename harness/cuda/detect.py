@@ -19,7 +19,7 @@ def present(name: str, worker: Callable[[Target], Worker]) -> Target:
         with worker(wanted) as process:
             found = process.hello()["properties"]
     except HarnessError as missing:
-        remedy = f"to compile and check its kernels without one: python -m benchmarks.gpu.check {checked}"
+        remedy = f"to compile and check its kernels without one: python -m benchmarks.gpu.check {checked}, a language model's: python -m benchmarks.gpu.draft"
         raise TargetUnavailable(f"{name}: {missing}; {remedy}") from None
     if name == "cuda":
         return probed(found)

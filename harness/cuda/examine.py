@@ -1,8 +1,8 @@
 """
 Examine: what can be known of a candidate's kernels before they run.
 
-They exist, take the arguments that the plan gives them, and fit a multiprocessor; the disassembly shows what is slow.
-A language model's kernels are examined before they are launched, and where no GPU is, instead of that.
+They compile, take the arguments that the plan gives them (`harness.cuda.build`), and fit a multiprocessor; the
+disassembly shows what is slow. A language model's drafts are examined before they run, and where no GPU is, instead.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,10 @@ from subprocess import TimeoutExpired
 
 from harness.cuda.build import CudaObject, occupancy
 from harness.cuda.compiler import Compiled
-from harness.cuda.cubin import parameter_bytes
 from harness.cuda.plan import ResolvedLaunch
 from harness.cuda.sass import disassemble, lint
 from harness.operator import OperatorSpec
 from harness.record import Outcome, Verdict
-
-ARGUMENT_BYTES = {"operand": 8, "workspace": 8, "map": 128, "int": 4, "long": 8, "float": 4}
-IN_WORDS = {8: "a pointer or a 64-bit integer", 128: "a tensor map by value", 4: "an int or a float"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +42,8 @@ def examine(item: CudaObject, spec: OperatorSpec, limits: Mapping[str, float]) -
     for launch in resolved.launches:
         kernel = compiled[launch.kernel]
         blocks = occupancy(launch.block, launch.shared_bytes, kernel, limits)
-        if wrong := _mismatch(launch, kernel) or _too_large(launch, kernel, blocks):
-            return Verdict(outcome=Outcome.SCREENED, reason=f"{kernel.name}: {wrong}")
+        if not blocks:
+            return Verdict(outcome=Outcome.SCREENED, reason=f"{kernel.name}: {_too_large(launch, kernel)}")
         try:
             slow = tuple(lint(disassemble(Path(kernel.path)), ""))
         except TimeoutExpired as late:
@@ -61,21 +57,6 @@ def slowness(found: tuple[Examined, ...]) -> str:
     return "; ".join(dict.fromkeys(f"{one.compiled.name}: {what}" for one in found for what in one.slow))
 
 
-def _mismatch(launch: ResolvedLaunch, kernel: Compiled) -> str:
-    """Say where a launch's arguments are not those of the kernel."""
-    wanted = parameter_bytes(Path(kernel.path), kernel.name)
-    if wanted is None:
-        return f'the text defines no kernel of this name; write extern "C" __global__ void {kernel.name}(...)'
-    if len(wanted) != len(launch.args):
-        return f"the plan gives it {len(launch.args)} arguments, it takes {len(wanted)}"
-    for number, ((kind, value), size) in enumerate(zip(launch.args, wanted, strict=True), 1):
-        if ARGUMENT_BYTES[kind] != size:
-            return f"argument {number} is {kind}:{value}, the kernel takes {IN_WORDS.get(size, f'{size} bytes')} there"
-    return ""
-
-
-def _too_large(launch: ResolvedLaunch, kernel: Compiled, blocks: int) -> str:
-    if blocks:
-        return ""
+def _too_large(launch: ResolvedLaunch, kernel: Compiled) -> str:
     shared = launch.shared_bytes + kernel.static_shared_bytes
     return f"no block fits a multiprocessor: {launch.block} threads of {kernel.registers} registers, {shared} bytes of shared memory"
