@@ -1,6 +1,6 @@
 /*
- * GEMM of a few columns or a few k, C = alpha A op(B) + beta C, row-major, A not transposed: A is read in place, and once where n is
- * no more than NV vectors. B is packed whole, [n/NR][k][NR]. Loops ic (MC) > pc (KC) > groups of MR rows > panels.
+ * GEMM of a few columns or a few k, C = alpha A op(B) + beta C, row-major, A not transposed: A is read in place, and once
+ * where n is no more than NV vectors. B is packed whole, [n/NR][k][NR]. Loops ic (MC) > pc (KC) > groups of MR rows > panels.
  * With `copy` a group of rows is copied while the one before is multiplied, lines that are used together side by side: rows
  * a power of two apart share a few sets of the caches, and memory is read all the time and not only between products.
  */
