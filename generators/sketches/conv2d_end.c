@@ -20,26 +20,6 @@ struct conv {
     input *y;
 };
 
-static struct conv conv_of(const struct opw_args *args, const struct opw_tunables *t)
-{
-    const int64_t *dim = args->dim;
-    struct conv p = {dim[IMAGES],         dim[CHANNELS],        dim[HEIGHT],           dim[WIDTH],          dim[FILTERS],
-                     dim[KERNEL_ROWS],    dim[KERNEL_COLUMNS],  dim[OPW_DIM_OH],       dim[OPW_DIM_OW],     dim[OPW_DIM_STRIDE],
-                     dim[OPW_DIM_PADDING], dim[OPW_DIM_DILATION], dim[OPW_DIM_GROUPS], dim[OPW_DIM_NHWC],   dim[OPW_DIM_RELU]};
-    int64_t line = 64 / (int64_t)sizeof(input);
-    p.channels = p.c / p.groups;
-    p.filters = p.f / p.groups;
-    p.depth = p.channels * p.r * p.s;
-    p.pixels = p.oh * p.ow * (p.nhwc ? p.images : 1);
-    p.strip = balance(p.pixels, t->value[OPW_STRIP], 1);
-    p.as_it_lies = p.r * p.s * p.stride == 1 && p.padding == 0;
-    p.pitch = round_up(p.nhwc ? p.depth : p.strip, 2 * line) + line;
-    p.x = args->operand[0];
-    p.bias = dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
-    p.y = args->operand[2];
-    return p;
-}
-
 /* The product of a strip's pixels: sizes only. */
 static struct opw_args product(const struct conv *p, const struct opw_args *args, int64_t pixels)
 {
@@ -55,6 +35,34 @@ static struct opw_args product(const struct conv *p, const struct opw_args *args
     one.scalar[0] = 1.0;
     one.scalar[1] = 0.0;
     return one;
+}
+
+/* Pixels of a micro-tile: strips are whole ones, since what does not fill one goes through a block of its own. */
+static int64_t side(const struct conv *p, const struct opw_args *args, const struct opw_tunables *t)
+{
+    struct opw_args one = product(p, args, 1);
+    struct plan plan = make_plan(&one, t);
+    return p->nhwc ? plan.mr : plan.nr;
+}
+
+static struct conv conv_of(const struct opw_args *args, const struct opw_tunables *t)
+{
+    const int64_t *dim = args->dim;
+    struct conv p = {dim[IMAGES],         dim[CHANNELS],        dim[HEIGHT],           dim[WIDTH],          dim[FILTERS],
+                     dim[KERNEL_ROWS],    dim[KERNEL_COLUMNS],  dim[OPW_DIM_OH],       dim[OPW_DIM_OW],     dim[OPW_DIM_STRIDE],
+                     dim[OPW_DIM_PADDING], dim[OPW_DIM_DILATION], dim[OPW_DIM_GROUPS], dim[OPW_DIM_NHWC],   dim[OPW_DIM_RELU]};
+    int64_t line = 64 / (int64_t)sizeof(input);
+    p.channels = p.c / p.groups;
+    p.filters = p.f / p.groups;
+    p.depth = p.channels * p.r * p.s;
+    p.pixels = p.oh * p.ow * (p.nhwc ? p.images : 1);
+    p.as_it_lies = p.r * p.s * p.stride == 1 && p.padding == 0;
+    p.strip = p.pixels ? least(p.pixels, balance(p.pixels, t->value[OPW_STRIP], side(&p, args, t))) : 1;
+    p.pitch = round_up(p.nhwc ? p.depth : p.strip, 2 * line) + line;
+    p.x = args->operand[0];
+    p.bias = dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
+    p.y = args->operand[2];
+    return p;
 }
 
 static size_t room_columns(const struct conv *p)
@@ -162,21 +170,45 @@ static inline input rounded(sum total, int64_t relu)
 #endif
 }
 
-/* Y of a strip from its sums. */
-static void epilogue(const struct conv *p, int64_t image, int64_t group, int64_t first, int64_t count, const sum *from)
+/* Rows of sums get their bias and ReLU where they are. */
+static void add_bias(int64_t rows, int64_t cols, int64_t pitch, const input *bias, int64_t relu, sum *restrict sums)
 {
-    int64_t filter = group * p->filters, plane = p->oh * p->ow;
-    const input *bias = p->bias ? p->bias + filter : 0;
-    if (p->nhwc) {
-        for (int64_t i = 0; i < count; i++, from += p->filters) {
-            input *to = p->y + (first + i) * p->f + filter;
-            for (int64_t j = 0; j < p->filters; j++)
-                to[j] = rounded(bias ? from[j] + number(bias[j]) : from[j], p->relu);
+    for (int64_t i = 0; i < rows; i++, sums += pitch)
+        for (int64_t j = 0; j < cols; j++) {
+            sum total = bias ? sums[j] + number(bias[j]) : sums[j];
+            sums[j] = relu && total < 0 ? 0 : total;
         }
-        return;
+}
+
+enum { ROWS_IN_L1 = 32 };
+
+/* NHWC: Y of neighbouring pixels; a kernel rounds the columns of whole micro-tiles, where there is one. */
+static void put_pixels(const struct conv *p, const struct opw_tunables *t, int64_t nr, const input *bias, int64_t count, sum *from, input *to)
+{
+#ifdef OPW_KERNEL_ROUNDED
+    round_rows *kernel = (round_rows *)t->kernel[OPW_KERNEL_ROUNDED];
+#else
+    round_rows *kernel = 0;
+    (void)t;
+#endif
+    int64_t whole = kernel ? p->filters / nr * nr : 0;
+    for (int64_t i = 0, rows; i < count; i += rows, from += rows * p->filters, to += rows * p->f) {
+        rows = least(ROWS_IN_L1, count - i);
+        add_bias(rows, whole, p->filters, bias, p->relu, from);
+        for (int64_t j = 0; j < whole; j += nr)
+            kernel(rows, from + j, p->filters * (int64_t)sizeof(sum), to + j, p->f * (int64_t)sizeof(input));
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t j = whole; j < p->filters; j++) {
+                sum total = from[r * p->filters + j];
+                to[r * p->f + j] = rounded(bias ? total + number(bias[j]) : total, p->relu);
+            }
     }
-    for (int64_t i = 0; i < p->filters; i++, from += count) {
-        input *to = p->y + (image * p->f + filter + i) * plane + first;
+}
+
+/* NCHW: Y of pixels of one image, a plane for each filter. */
+static void put_planes(const struct conv *p, const input *bias, int64_t count, const sum *from, input *to)
+{
+    for (int64_t i = 0; i < p->filters; i++, from += count, to += p->oh * p->ow) {
         sum more = bias ? number(bias[i]) : 0;
         for (int64_t j = 0; j < count; j++)
             to[j] = rounded(from[j] + more, p->relu);
@@ -194,7 +226,8 @@ int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct conv p = conv_of(args, tunables);
-    int64_t room = room_weights(&p, args, tunables);
+    struct opw_args any = product(&p, args, p.strip);
+    int64_t room = room_weights(&p, args, tunables), nr = make_plan(&any, tunables).nr;
     packed *ready = workspace;
     input *columns = (input *)(ready + p.groups * room);
     sum *sums = (sum *)((char *)columns + room_columns(&p));
@@ -219,7 +252,11 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
                 one.operand[1] = (void *)(p.nhwc ? weights : pixels);
                 one.operand[2] = sums;
                 failed = run_with(&one, tunables, p.nhwc ? ready + group * room : 0, rest);
-                epilogue(&p, image, group, first, count, sums);
+                const input *bias = p.bias ? p.bias + group * p.filters : 0;
+                if (p.nhwc)
+                    put_pixels(&p, tunables, nr, bias, count, sums, p.y + first * p.f + group * p.filters);
+                else
+                    put_planes(&p, bias, count, sums, p.y + (image * p.f + group * p.filters) * p.oh * p.ow + first);
             }
     return failed;
 }

@@ -201,7 +201,8 @@ static int run_with(const struct opw_args *args, const struct opw_tunables *tuna
     input *a = workspace, *own = a + room_left(&p, tunables);
     sum *sums = (sum *)(own + room_b(&p));
     const input *from_a = args->operand[0];
-    round_rows *rounded = p.alpha == 1.0 && p.beta == 0.0 ? (round_rows *)tunables->kernel[OPW_KERNEL_ROUNDED] : 0;
+    int rounds = !SUMS_IN_C && p.alpha == 1.0 && p.beta == 0.0;
+    round_rows *rounded = rounds ? (round_rows *)tunables->kernel[OPW_KERNEL_ROUNDED] : 0;
     ((tiles *)tunables->kernel[OPW_KERNEL_TILES_ON])();
     for (int64_t jc = 0; jc < p.n; jc += p.nc) {
         int64_t cols = least(p.nc, p.n - jc);
