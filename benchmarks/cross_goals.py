@@ -50,10 +50,11 @@ class Goal:
 
 def validation(target: str) -> Iterator[Goal]:
     """Yield the model's errors on published rows of a library, from its shipped times."""
-    shipped = {(one.spec, one.timed_at): one for one in shipped_times(target) if one.memory == PUBLISHED}
+    shipped = {(one.library, one.spec, one.timed_at): one for one in shipped_times(target) if one.memory == PUBLISHED}
     for row in published(target):
         specs = specs_of(row)
-        known = [(spec, shipped.get((spec.slug, tuple(sample(spec, MEASURED_FLOPS).slugs))), gflops) for spec, gflops in specs]
+        keys = [(row["library"], spec.slug, tuple(sample(spec, MEASURED_FLOPS).slugs)) for spec, _ in specs]
+        known = [(spec, shipped.get(key), gflops) for key, (spec, gflops) in zip(keys, specs, strict=True)]
         errors = [spec.flops / found.seconds / 1e9 / gflops - 1 for spec, found, gflops in known if found]
         if not errors:
             continue

@@ -2,7 +2,7 @@
 Build OpenBLAS from the distribution's source with variable P, Q and R: `python -m benchmarks.openblas_parameters`.
 
 The paper's figure 3a tunes OpenBLAS, too; the wheel has the three block sizes as constants. Needed: a Debian or Ubuntu
-with network, apt-get, gcc and make; a few minutes. apt checks the source's signature. Nothing is installed: the source
+with network, apt-get, gcc and make; a few minutes. The source is pinned by hash. Nothing is installed: the source
 and the library stay in the store, under `openblas-parameters`. The library is for the processor it is built on.
 """
 
@@ -16,6 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.baselines.openblas_c910v import SOURCE
+from harness.debian import fetch_source
 from harness.errors import BaselineUnavailable, HarnessError
 from harness.store import default_store
 
@@ -27,7 +29,6 @@ VARIABLES = (
     "#define SGEMM_P opw_sgemm_p\n#define SGEMM_Q opw_sgemm_q\n#define SGEMM_R opw_sgemm_r\n"
 )
 OPTIONS = ("NO_LAPACK=1", "NOFORTRAN=1", "USE_THREAD=0", "USE_LOCKING=0", "BUILD_SINGLE=1", "NO_SHARED=1", "NO_AFFINITY=1")
-SOURCE = "deb-src http://deb.debian.org/debian bookworm main\n"
 REMEDY = "build it with: python -m benchmarks.openblas_parameters"
 
 
@@ -84,18 +85,9 @@ def _place(store: Path) -> Path:
 
 
 def _unpacked(scratch: Path) -> Path:
-    """Let apt fetch and check the source, in directories of our own."""
-    (scratch / "lists" / "partial").mkdir(parents=True)
-    (scratch / "cache" / "archives" / "partial").mkdir(parents=True)
-    (scratch / "sources.list").write_text(SOURCE)
-    own = [f"Dir::Etc::sourcelist={scratch / 'sources.list'}", "Dir::Etc::sourceparts=-"]
-    own += [f"Dir::State::lists={scratch / 'lists'}", f"Dir::Cache={scratch / 'cache'}"]
-    apt = ["apt-get", "-q", *(word for option in own for word in ("-o", option))]
-    _run([*apt, "update"], scratch)
-    _run([*apt, "source", "--download-only", "openblas"], scratch)
-    (archive,) = scratch.glob("*.orig.tar.xz")
+    """Fetch and unpack the source."""
     (scratch / "tree").mkdir()
-    _run(["tar", "xf", str(archive), "--strip-components=1", "-C", "tree"], scratch)
+    _run(["tar", "xf", str(fetch_source(SOURCE)), "--strip-components=1", "-C", "tree"], scratch)
     return scratch / "tree"
 
 

@@ -1,7 +1,7 @@
 """
-Debian packages for peers that no wheel has: fetched by apt-get, pinned by version and hash, kept beside the store.
+Debian packages, and sources, for peers that no wheel has: fetched by apt-get, pinned by version and hash, kept in the store.
 
-`python -m harness.debian blis libxsmm` fetches; nothing is installed, and nothing else fetches.
+`python -m harness.debian blis libxsmm` fetches packages; nothing is installed. Who builds from a source fetches that.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from harness.store import default_store
 
 FETCH_S = 300
 BASELINES = ("blis", "libxsmm")
+SOURCES = "deb-src http://deb.debian.org/debian bookworm main\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,16 @@ class Package:
     sha256: str
     members: tuple[str, ...]
     """Paths within the package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePackage:
+    """The archive of a source package as its authors released it."""
+
+    name: str
+    version: str
+    archive: str
+    sha256: str
 
 
 def fetched(package: Package) -> list[Path]:
@@ -58,7 +69,34 @@ def fetch(package: Package) -> list[Path]:
     return fetched(package)
 
 
-def _run(command: list[str], work: Path, package: Package) -> None:
+def fetch_source(source: SourcePackage) -> Path:
+    """Return a source's archive, fetched the first time, with lists and caches of our own; raise `BaselineUnavailable`."""
+    kept = _place(source) / source.archive
+    if kept.exists():
+        return kept
+    if shutil.which("apt-get") is None:
+        raise BaselineUnavailable(f"{source.name}: this is no Debian, and its source comes by apt-get")
+    with tempfile.TemporaryDirectory(prefix="opwright-src-") as name:
+        work = Path(name)
+        (work / "lists" / "partial").mkdir(parents=True)
+        (work / "cache" / "archives" / "partial").mkdir(parents=True)
+        (work / "sources.list").write_text(SOURCES)
+        own = [f"Dir::Etc::sourcelist={work / 'sources.list'}", "Dir::Etc::sourceparts=-"]
+        own += [f"Dir::State::lists={work / 'lists'}", f"Dir::Cache={work / 'cache'}"]
+        apt = ["apt-get", "-q", *(word for option in own for word in ("-o", option))]
+        _run([*apt, "update"], work, source)
+        _run([*apt, "source", "--download-only", f"{source.name}={source.version}"], work, source)
+        file = work / source.archive
+        if hashlib.sha256(file.read_bytes()).hexdigest() != source.sha256:
+            raise BaselineUnavailable(f"{source.name}: {file.name} is not the file that is pinned")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"partial-{kept.name}")
+        shutil.copyfile(file, partial)
+        partial.replace(kept)
+    return kept
+
+
+def _run(command: list[str], work: Path, package: Package | SourcePackage) -> None:
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=FETCH_S, check=False)
     except subprocess.TimeoutExpired:
@@ -68,7 +106,7 @@ def _run(command: list[str], work: Path, package: Package) -> None:
         raise BaselineUnavailable(f"{package.name}: {' '.join(command)} failed ({said}); run apt-get update first")
 
 
-def _place(package: Package) -> Path:
+def _place(package: Package | SourcePackage) -> Path:
     return default_store() / "packages" / package.sha256
 
 

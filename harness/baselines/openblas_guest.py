@@ -80,10 +80,7 @@ class GuestOpenBlas:
 
     def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:
         """Compile the adapter and the guest's C library for the target; the library itself comes from the wheel."""
-        libc = toolchain.compile_c(_libc_text(), _names(target), Machine.of(target), trusted=True)
-        if isinstance(libc, Verdict):
-            raise BaselineUnavailable(f"openblas: the guest's C library does not build: {libc.reason}")
-        return ADAPTER.build(toolchain, target, case, [libc, _library(WHEELS[target.isa])])
+        return ADAPTER.build(toolchain, target, case, [guest_libc(toolchain, target), _library(WHEELS[target.isa])])
 
     def fingerprint(self, target: Target, case: Case) -> str:
         """Return a digest of the wheel's hash, the adapter and the guest's C library."""
@@ -93,6 +90,19 @@ class GuestOpenBlas:
     def rival(self, target: Target) -> bool:
         """RVV 0.7.1 is not in the wheel: targets with it get the scalar core."""
         return target.isa != "riscv" or "v" in target.features
+
+
+def guest_libc(toolchain: Toolchain, target: Target) -> Path:
+    """Compile the guest's C library for a target."""
+    libc = toolchain.compile_c(_libc_text(), _names(target), Machine.of(target), trusted=True)
+    if isinstance(libc, Verdict):
+        raise BaselineUnavailable(f"openblas: the guest's C library does not build: {libc.reason}")
+    return libc
+
+
+def guest_libc_fingerprint(target: Target) -> str:
+    """Return a digest of the guest's C library for a target."""
+    return digest(c_only(_libc_text()), _names(target), Machine.of(target).to_json())
 
 
 def _libc_text() -> str:
