@@ -38,13 +38,19 @@ def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
 
 
 def _micro_tiles(sketch: Sketch, tunables: Mapping[str, Tunable]) -> list[tuple[int, int]]:
-    """Legal micro-tiles, fewest loads for an FMA first; less than 2 x 4 x FMA latency of work is no use."""
-    lanes = sketch.names["lanes"]
+    """
+    Legal micro-tiles, fewest loads for an FMA first; less than 2 x 4 x FMA latency of work is no use.
+
+    Nor is one whose k-step takes less time than its columns of B take from L2: 6 x 32 on a K1.
+    """
+    names = sketch.names
+    lanes, from_l2 = names["lanes"], 4 * names["l2_cycles"] / names["line_bytes"]
 
     def cost(tile: tuple[int, int]) -> float:
         mr, vectors = tile[0], tile[1] / lanes
         idle = max(0.0, 1 - mr * vectors / 10)
-        return (mr + vectors) / (mr * vectors) + idle
+        waits = max(0.0, tile[1] * from_l2 / (mr * vectors) - 1)
+        return (mr + vectors) / (mr * vectors) + idle + waits
 
     tiles = [(mr, nr) for mr in tunables["mr"].values for nr in tunables["nr"].values]
     return sorted((tile for tile in tiles if sketch.legal({**sketch.start, "mr": tile[0], "nr": tile[1]})), key=cost)
@@ -55,11 +61,32 @@ def _variants(tunables: Mapping[str, Tunable]) -> list[dict[str, int]]:
 
 
 def _block(point: dict[str, int], tunables: Mapping[str, Tunable], names: Mapping[str, float]) -> None:
-    """Choose KC so that the reused micro-panel takes half of L1, then NC or MC so that its block takes half of L2."""
+    """Choose KC by the micro-panels, then NC or MC so that its block takes half of L2."""
     reused, other = ("mr", "nc") if point.get("inner", 1) else ("nr", "mc")
-    point["kc"] = _nearest(tunables["kc"], names["l1_bytes"] * 0.5 / (4 * max(point[reused], 8)))
+    deepest = _deepest(point, reused, names)
+    point["kc"] = _even(tunables["kc"], deepest, names.get("depth", deepest))
     if other in tunables:
         point[other] = _nearest(tunables[other], names["l2_bytes"] * 0.5 / (4 * point["kc"]))
+
+
+def _deepest(point: Mapping[str, int], reused: str, names: Mapping[str, float]) -> float:
+    """
+    Return the KC with which the reused micro-panel takes half of L1.
+
+    A core in order waits for C each time it comes back to it, so there KC is as deep as four micro-panels of B fill L2.
+    Where there is no L2, both micro-panels have to fit L1: the one that passes would evict the other, used less recently.
+    """
+    if not names["in_order"]:
+        return names["l1_bytes"] * 0.5 / (4 * max(point[reused], 8))
+    if names["l2_bytes"] > names["l1_bytes"]:
+        return names["l2_bytes"] / (4 * 4 * point["nr"])
+    return names["l1_bytes"] * 0.75 / (4 * (point["mr"] + point["nr"]))
+
+
+def _even(tunable: Tunable, deepest: float, depth: float) -> int:
+    """Return the least value that cuts ``depth`` into as many steps as ``deepest`` does: 384 once, not 352 and a rest."""
+    steps = max(1, round(depth / deepest))
+    return min((value for value in tunable.values if value * steps >= depth), default=tunable.values[-1])
 
 
 def _nearest(tunable: Tunable, wanted: float) -> int:

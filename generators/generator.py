@@ -51,13 +51,13 @@ class Expert:
 
     def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
         """
-        Return a digest of the sketches that serve the spec, of their scripts and of the model behind the start points.
+        Return a digest of the sketches that serve the spec, of their scripts and of the points that a tuning begins with.
 
         Sketches and scripts of other operators and instruction sets do not count: they change nothing that is built here.
         """
         serving = self.sketches(target, spec)
-        texts = [(sketch.name, sketch_fingerprint(sketch), self.kernel_script(target, sketch)) for sketch in serving]
-        return digest(texts, (GENERATORS / "blocking.py").read_text())
+        texts = [(one.name, sketch_fingerprint(one), self.kernel_script(target, one)) for one in serving]
+        return digest(texts, [[dict(point) for point in self.start_points(target, spec, one)] for one in serving])
 
     def sketches(self, target: Target, spec: OperatorSpec) -> Sequence[Sketch]:
         """Return the checked-in sketches that serve the spec on the target, and have a kernel script for it."""

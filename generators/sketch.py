@@ -7,8 +7,8 @@ Formulas see the target's hardware factors, the spec's dims and the sketch's own
 Checked-in sketches may also declare `when`, a formula that says which specs and targets they serve, and `parameters`:
 numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel script is given beside the kernel tunables and
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
-``scalar_0``, ``scalar_1``, and ``in_order``, 1 where a timing model issues in program order. Under `starts` they may list
-points of their own to begin with, instead of the model's; under `parts` the files of C text that several sketches share and
+``scalar_0``, ``scalar_1``, ``in_order``, 1 where a timing model issues in program order, and ``l2_cycles``, which a line takes
+on its way from L2, 0 where that is not known. Under `starts` they may list points of their own, instead of the model's; under `parts` the files of C text that several sketches share and
 that stand before their own, if they have any.
 `like` names a sketch whose declaration holds for all that this one does not declare itself (`parameters` and tunables are
 added, and so are names, which the other's formulas then see), and whose kernel script prints for it.
@@ -58,7 +58,7 @@ def sketch_fingerprint(sketch: Sketch) -> str:
     tunables = [(one.name, one.kind, one.values, one.start, one.ordered) for one in sketch.tunables]
     rules = (sketch.roles, sketch.needed, sketch.constraints, sketch.parameters)
     names = _declaration(SKETCHES / f"{sketch.name}.toml").get("names", {})
-    return digest(c_only(sketch.source), tunables, rules, names, declared_starts(sketch))
+    return digest(c_only(sketch.source), tunables, rules, names)
 
 
 def joined_script(texts: Sequence[str]) -> str:
@@ -124,6 +124,7 @@ def _names(declared: Mapping[str, Any], target: Target, spec: OperatorSpec) -> d
     names |= {"in_bytes": spec.dtype.bytes, "out_bytes": out.bytes}
     names |= {f"has_{feature}": int(feature in target.features) for feature in EXTENSIONS}
     names["in_order"] = int("out_of_order" in target.timing and not target.timing["out_of_order"].value)
+    names["l2_cycles"] = second.occupancy_cycles if (second := target.cache(2)) else 0
     for key, formula in declared.get("names", {}).items():
         names[key] = evaluate(formula, names)
     return names

@@ -140,18 +140,21 @@ class Compute:
         """
         Each step computes from one buffer while the other is loaded; nothing is read past the last k-step.
 
-        The unrolled loop runs while more than `unroll` steps remain, so the last to compute are left to the tail.
+        The unrolled loop runs while more than `unroll` steps remain; just so many, as of a multiple, are one more turn.
         """
         text, unroll = self.text, self.unroll
         text(*self.loads(0, 0), f"addi a1, a1, {4 * self.mr}")
         text("addi t0, a0, -1", f"srli t0, t0, {unroll.bit_length() - 1}", f"slli t1, t0, {unroll.bit_length() - 1}")
-        text("sub a0, a0, t1", f"beqz t0, {text.local('tail')}")
+        text("sub a0, a0, t1", f"beqz t0, {text.local('last')}")
+        turn = [interleave(self.products(step % 2), self.loads(step, (step + 1) % 2)) for step in range(unroll)]
         text.label("loop")
-        body = []
-        for step in range(unroll):
-            body += interleave(self.products(step % 2), self.loads(step, (step + 1) % 2))
+        body = [line for step in turn for line in step]
         text.block("compute", [*body, f"addi a1, a1, {4 * unroll * self.mr}", "addi t0, t0, -1"])
         text(f"bnez t0, {text.local('loop')}")
+        text.label("last")
+        text(f"li t1, {unroll}", f"bne a0, t1, {text.local('tail')}")
+        text(*(line for step in turn[:-1] for line in step), *(line for row in self.products(1) for line in row))
+        text(f"j {text.local('scale')}")
         text.label("tail")
         text(*(line for row in self.products(0) for line in row))
         text("addi a0, a0, -1", f"beqz a0, {text.local('scale')}")
@@ -168,19 +171,40 @@ class Compute:
         """C = accumulators + beta * C, group by group with vl cut to the columns; beta 0 does not read C."""
         text = self.text
         text.label("update")
-        text(f"ld t2, {LDC}(a4)", "slli t2, t2, 2", f"ld t3, {ROWS}(a4)", f"ld t4, {COLS}(a4)")
+        text(f"ld t2, {LDC}(a4)", "slli t2, t2, 2", f"ld t3, {ROWS}(a4)", f"ld t4, {COLS}(a4)", f"li t6, {self.mr}")
         text(f"flw ft0, {BETA}(a4)", f"lw t0, {BETA}(a4)", "slli t0, t0, 33")
         for j in range(self.groups):
             text(f"addi t5, t4, -{self.width * j}", f"blez t5, {text.local('done')}")
             text(self.dialect.length("t5", self.lmul), f"addi a5, a3, {4 * self.width * j}")
-            text(f"beqz t0, {text.local(f'fresh{j}')}")
+            text(f"beqz t0, {text.local(f'fresh{j}')}", f"bne t3, t6, {text.local(f'some{j}')}")
+            self.all_rows(j)
+            text.label(f"some{j}")
             self.rows(j, beta=True)
             text.label(f"fresh{j}")
             self.rows(j, beta=False)
             text.label(f"next{j}")
 
+    def all_rows(self, j: int) -> None:
+        """Add group j of all rows to C: loads as far ahead as registers are free, each store behind the next row's sum."""
+        text, spare = self.text, (REGISTERS - self.first_b) // self.lmul
+        text("mv a6, a5")
+
+        def load(i: int) -> None:
+            if i < self.mr:
+                text(self.dialect.load(self.first_b + i % spare * self.lmul, "a6"), "add a6, a6, t2")
+
+        for i in range(spare):
+            load(i)
+        for i in range(self.mr + 1):
+            if i < self.mr:
+                text(f"vfmacc.vf v{self.acc(i, j)}, ft0, v{self.first_b + i % spare * self.lmul}")
+                load(i + spare)
+            if i:
+                text(self.dialect.store(self.acc(i - 1, j), "a5"), "add a5, a5, t2")
+        text(f"j {text.local(f'next{j}')}")
+
     def rows(self, j: int, beta: bool) -> None:
-        """Store the rows of group j that the tile has."""
+        """Store group j of the rows that the tile has."""
         text = self.text
         for i in range(self.mr):
             if i:
