@@ -15,6 +15,9 @@ POINTS = 7
 WAYS_OF_A = ({"pack_a": 0, "a_once": 0}, {"pack_a": 2})
 """Other ways to come by A that the best micro-tile is tried with: in place, packed by the tiles of the first columns."""
 
+STREAMED_STEPS = 64
+"""How far ahead panels of A are fetched that do not stay in L2, in k-steps: some times the latency of what lies beyond."""
+
 
 def start_points(sketch: Sketch) -> Sequence[Mapping[str, int]]:
     """Return up to `POINTS` legal points, the best micro-tiles first; the declared start where the model knows none."""
@@ -61,12 +64,19 @@ def _variants(tunables: Mapping[str, Tunable]) -> list[dict[str, int]]:
 
 
 def _block(point: dict[str, int], tunables: Mapping[str, Tunable], names: Mapping[str, float]) -> None:
-    """Choose KC by the micro-panels, then NC or MC so that its block takes half of L2."""
+    """
+    Choose KC by the micro-panels, then NC or MC so that its block takes half of L2.
+
+    Where all of A's panels for KC take more than the other half, they stream past and are fetched ahead.
+    """
     reused, other = ("mr", "nc") if point.get("inner", 1) else ("nr", "mc")
     deepest = _deepest(point, reused, names)
     point["kc"] = _even(tunables["kc"], deepest, names.get("depth", deepest))
     if other in tunables:
         point[other] = _nearest(tunables[other], names["l2_bytes"] * 0.5 / (4 * point["kc"]))
+    far = "prefetch_a" in tunables and STREAMED_STEPS in tunables["prefetch_a"].values
+    if far and 4 * names.get("m", 0) * point["kc"] > names["l2_bytes"] / 2:
+        point["prefetch_a"] = STREAMED_STEPS
 
 
 def _deepest(point: Mapping[str, int], reused: str, names: Mapping[str, float]) -> float:

@@ -32,6 +32,7 @@ class Builder:
         self._target, self._sketch, self._toolchain, self._trusted = target, sketch, toolchain, trusted
         self._script = KernelScript(script, toolchain.store, sandbox, trusted=trusted)
         self._machine = Machine.of(target)
+        self._c_machine = self._machine if sketch.roles else Machine.of_plain_c(target)
         self._paths: dict[str, Path | Verdict] = {}
         self._mains: dict[str, Path | Verdict] = {}
         self._objects: dict[Candidate, NativeObject | Verdict] = {}
@@ -124,7 +125,7 @@ class Builder:
         settings = {tunable.name: values[tunable.name] for tunable in self._sketch.of_kind(TunableKind.SKETCH)}
         names = names_header(self._sketch.dims, self._sketch, settings)
         if names not in self._mains:
-            compiled = self._toolchain.compile_c(self._sketch.source, names, self._machine, trusted=self._trusted)
+            compiled = self._toolchain.compile_c(self._sketch.source, names, self._c_machine, trusted=self._trusted)
             self._mains[names] = compiled
         return self._mains[names]
 

@@ -1,7 +1,7 @@
 """What compiler and assembler are told of the machine that code is for; read from a target's `[toolchain]`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.target import Target
@@ -49,6 +49,19 @@ class Machine:
             comment=told.get("comment", "#"),
             dialect=told.get("dialect", ""),
         )
+
+    @classmethod
+    def of_plain_c(cls, target: Target) -> "Machine":
+        """
+        Return the machine for C that calls no kernel and has nothing but the compiler to reach the vectors.
+
+        A sketch's C stays scalar on RISC-V; vectors that the compiler does not know (a dialect of ours) stay out of reach.
+        """
+        machine = cls.of(target)
+        if not machine.triple.startswith("riscv64") or machine.dialect:
+            return machine
+        vectors = f"-march=rv64gcv_zvl{target.vector_bits.value}b"
+        return replace(machine, c_flags=tuple(vectors if flag == "-march=rv64gc" else flag for flag in machine.c_flags))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields, for build keys."""

@@ -291,17 +291,18 @@ def pytest_run(*options: str, **environment: str) -> subprocess.CompletedProcess
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
-def replayed(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def replayed(*options: str, recording: str = "gemm_x86", **environment: str) -> subprocess.CompletedProcess[str]:
     sentence = f"fp32 GEMM {RECORDED_CASE.removeprefix('host-sgemm-')} on this machine"
+    answers = RECORDING.with_name(f"{recording}.jsonl")
     return pytest_run(
-        "--prompt", sentence, "--llm", f"replay:{RECORDING}", "--tune-evals", "4", *options, **environment
+        "--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "4", *options, **environment
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isa", ["avx512", "avx2"])
-def test_recorded_run_replays_end_to_end(isa):
-    done = replayed("--manual", "generators/manuals/server_512.md", OPWRIGHT_HOST_ISA=isa)
+@pytest.mark.parametrize(("recording", "isa"), [("blind_x86", "avx512"), ("gemm_x86", "avx2")])
+def test_recorded_run_replays_end_to_end(recording, isa):
+    done = replayed("--manual", "generators/manuals/server_512.md", recording=recording, OPWRIGHT_HOST_ISA=isa)
 
     assert 0 == done.returncode, done.stdout
     assert "manual server_512.md: " in done.stdout, "what the manual does not state is said"
@@ -323,10 +324,10 @@ def test_recorded_repair_replays():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("recording", "machine", "last"), [("gemm_rvv", "K1", 2), ("gemm_neon", "A76", 1)], ids=["riscv", "neon"]
+    ("recording", "machine", "last"), [("blind_rvv", "K1", 2), ("blind_neon", "A76", 1)], ids=["riscv", "neon"]
 )
 def test_recorded_run_of_an_emulated_machine_replays(recording, machine, last):
-    """Sketch, script and repair of another instruction set: right in the emulator, then tuned; A76's is fast at once."""
+    """Answers given from the prompts alone: right in the emulator, then tuned; A76's needs no repair."""
     answers = RECORDING.with_name(f"{recording}.jsonl")
     sentence = f"fp32 GEMM 256x256x256 on {machine}"
     done = pytest_run("--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "2", "--tune-seconds", "300")
