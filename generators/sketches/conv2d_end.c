@@ -4,7 +4,9 @@
  * NHWC: sums[pixels x filters] = columns[pixels x rsc] W^T. NCHW: sums[filters x pixels] = W columns[crs x pixels]. The
  * columns of a strip are copied out of the image with zeros for the padding; a 1x1 kernel reads the image as it lies. The
  * strip's sums get the bias and the ReLU before they are rounded, once. NHWC: W is packed once for all strips, and before
- * anything is timed where it is known ahead.
+ * anything is timed where it is known ahead. With `direct` there are no columns: an image is copied with its padding, its
+ * pixels are rows that overlap, and each kernel row is a KC block, which begins an image row further on. Pixels that lie
+ * in the padding are computed and left.
  */
 #undef opw_workspace
 #undef opw_run
@@ -15,7 +17,8 @@ struct conv {
     int64_t pixels;                   /* that follow each other: of an image, NHWC of all */
     int64_t strip;                    /* of them at a time */
     int64_t pitch;                    /* elements between rows of the columns; no power of two, whose lines share few sets */
-    int as_it_lies;
+    int as_it_lies, direct;
+    int64_t across; /* pixels from one output row to the next */
     const input *x, *bias;
     input *y;
 };
@@ -27,7 +30,7 @@ static struct opw_args product(const struct conv *p, const struct opw_args *args
     one.dim[OPW_DIM_M] = p->nhwc ? pixels : p->filters;
     one.dim[OPW_DIM_N] = p->nhwc ? p->filters : pixels;
     one.dim[OPW_DIM_K] = p->depth;
-    one.dim[OPW_DIM_LDA] = !p->nhwc ? p->depth : p->as_it_lies ? p->c : p->pitch;
+    one.dim[OPW_DIM_LDA] = !p->nhwc ? p->depth : p->as_it_lies || p->direct ? p->c : p->pitch;
     one.dim[OPW_DIM_LDB] = p->nhwc ? p->depth : p->as_it_lies ? p->h * p->w : p->pitch;
     one.dim[OPW_DIM_LDC] = one.dim[OPW_DIM_N];
     one.dim[OPW_DIM_TRANS_A] = 0;
@@ -37,12 +40,29 @@ static struct opw_args product(const struct conv *p, const struct opw_args *args
     return one;
 }
 
-/* Pixels of a micro-tile: strips are whole ones, since what does not fill one goes through a block of its own. */
-static int64_t side(const struct conv *p, const struct opw_args *args, const struct opw_tunables *t)
+static struct plan plan_for(const struct conv *p, const struct opw_args *args, const struct opw_tunables *t, int64_t pixels)
 {
-    struct opw_args one = product(p, args, 1);
+    struct opw_args one = product(p, args, pixels);
     struct plan plan = make_plan(&one, t);
-    return p->nhwc ? plan.mr : plan.nr;
+    if (p->direct) {
+        plan.kc = p->s * p->c;
+        plan.skip = p->across * p->c - plan.kc;
+    }
+    return plan;
+}
+
+enum { DIRECT_DEPTH = 64 }; /* a kernel row has to be whole steps of any sketch */
+
+/* Whether columns may be left out, and are. */
+static int direct(const struct conv *p, const struct opw_tunables *t)
+{
+#ifdef OPW_DIRECT
+    int plain = p->nhwc && p->c && p->stride == 1 && p->dilation == 1 && p->groups == 1 && !p->as_it_lies;
+    return t->value[OPW_DIRECT] && plain && p->s * p->c % DIRECT_DEPTH == 0;
+#else
+    (void)p, (void)t;
+    return 0;
+#endif
 }
 
 static struct conv conv_of(const struct opw_args *args, const struct opw_tunables *t)
@@ -55,9 +75,13 @@ static struct conv conv_of(const struct opw_args *args, const struct opw_tunable
     p.channels = p.c / p.groups;
     p.filters = p.f / p.groups;
     p.depth = p.channels * p.r * p.s;
-    p.pixels = p.oh * p.ow * (p.nhwc ? p.images : 1);
     p.as_it_lies = p.r * p.s * p.stride == 1 && p.padding == 0;
-    p.strip = p.pixels ? least(p.pixels, balance(p.pixels, t->value[OPW_STRIP], side(&p, args, t))) : 1;
+    p.direct = direct(&p, t);
+    p.across = p.direct ? p.w + 2 * p.padding : p.ow;
+    p.pixels = p.oh * p.across * (p.nhwc && !p.direct ? p.images : 1);
+    /* strips are whole micro-tiles: what does not fill one goes through a block of its own */
+    struct plan plan = plan_for(&p, args, t, 1);
+    p.strip = p.pixels ? least(p.pixels, balance(p.pixels, t->value[OPW_STRIP], p.nhwc ? plan.mr : plan.nr)) : 1;
     p.pitch = round_up(p.nhwc ? p.depth : p.strip, 2 * line) + line;
     p.x = args->operand[0];
     p.bias = dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
@@ -67,6 +91,8 @@ static struct conv conv_of(const struct opw_args *args, const struct opw_tunable
 
 static size_t room_columns(const struct conv *p)
 {
+    if (p->direct) /* the pixels after the last are read and lead to nothing */
+        return (size_t)round_up((((p->h + 2 * p->padding) * p->across + p->s) * p->c) * (int64_t)sizeof(input), 64);
     return p->as_it_lies ? 0 : (size_t)round_up((p->nhwc ? p->strip : p->depth) * p->pitch * (int64_t)sizeof(input), 64);
 }
 
@@ -78,15 +104,13 @@ static size_t room_strip(const struct conv *p)
 /* Elements of a group's packed weights; how many pixels they are multiplied with makes no difference to them. */
 static int64_t room_weights(const struct conv *p, const struct opw_args *args, const struct opw_tunables *tunables)
 {
-    struct opw_args one = product(p, args, p->strip);
-    struct plan plan = make_plan(&one, tunables);
+    struct plan plan = plan_for(p, args, tunables, p->strip);
     return p->nhwc ? round_up(room_b(&plan) * ((plan.n + plan.nc - 1) / plan.nc), 64) : 0;
 }
 
 static void pack_weights(const struct conv *p, const struct opw_args *args, const struct opw_tunables *tunables, packed *to)
 {
-    struct opw_args one = product(p, args, p->strip);
-    struct plan plan = make_plan(&one, tunables);
+    struct plan plan = plan_for(p, args, tunables, p->strip);
     const input *weights = args->operand[1];
     for (int64_t group = 0; group < p->groups; group++, to += room_weights(p, args, tunables))
         for (int64_t jc = 0; jc < plan.n; jc += plan.nc)
@@ -98,8 +122,8 @@ size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tun
 {
     struct conv p = conv_of(args, tunables);
     size_t weights = (size_t)(p.groups * room_weights(&p, args, tunables)) * sizeof(packed);
-    struct opw_args whole = product(&p, args, p.strip), last = product(&p, args, p.pixels % p.strip);
-    size_t a = workspace_of_one(&whole, tunables), b = workspace_of_one(&last, tunables);
+    struct plan whole = plan_for(&p, args, tunables, p.strip), last = plan_for(&p, args, tunables, p.pixels % p.strip);
+    size_t a = room_of(&whole, tunables), b = room_of(&last, tunables);
     return weights + room_columns(&p) + room_strip(&p) + (a > b ? a : b);
 }
 
@@ -107,6 +131,19 @@ static inline void copy_or_zero(input *restrict to, const input *restrict from, 
 {
     for (int64_t i = 0; i < count; i++)
         to[i] = from ? from[i] : (input)0;
+}
+
+/* An image with its padding, and as many zeros behind it as the last row reads too far. */
+static void copy_image(const struct conv *p, int64_t image, input *to)
+{
+    int64_t side = p->padding * p->c, row = p->w * p->c;
+    const input *from = p->x + image * p->h * row;
+    for (int64_t y = -p->padding; y < p->h + p->padding; y++, to += 2 * side + row) {
+        copy_or_zero(to, 0, side);
+        copy_or_zero(to + side, y >= 0 && y < p->h ? from + y * row : 0, row);
+        copy_or_zero(to + side + row, 0, side);
+    }
+    copy_or_zero(to, 0, p->s * p->c);
 }
 
 /* NHWC: the taps of each of some pixels, r, s, c, in a row of their own. */
@@ -205,6 +242,22 @@ static void put_pixels(const struct conv *p, const struct opw_tunables *t, int64
     }
 }
 
+/* NHWC: Y of a strip: all of it, or what of each row lies in the image. */
+static void put_strip(const struct conv *p, const struct opw_tunables *t, int64_t nr, const input *bias, int64_t image, int64_t first,
+                      int64_t count, sum *from, int64_t group)
+{
+    input *y = p->y + image * p->oh * p->ow * p->f + group * p->filters;
+    if (!p->direct) {
+        put_pixels(p, t, nr, bias, count, from, y + first * p->f);
+        return;
+    }
+    for (int64_t q = first, run; q < first + count; q += run, from += run * p->filters) {
+        int64_t row = q / p->across, x = q % p->across;
+        run = least(p->across - x, first + count - q);
+        put_pixels(p, t, nr, bias, least(run, p->ow - x), from, y + (row * p->ow + x) * p->f);
+    }
+}
+
 /* NCHW: Y of pixels of one image, a plane for each filter. */
 static void put_planes(const struct conv *p, const input *bias, int64_t count, const sum *from, input *to)
 {
@@ -226,8 +279,7 @@ int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct conv p = conv_of(args, tunables);
-    struct opw_args any = product(&p, args, p.strip);
-    int64_t room = room_weights(&p, args, tunables), nr = make_plan(&any, tunables).nr;
+    int64_t room = room_weights(&p, args, tunables), images = p.nhwc && !p.direct ? 1 : p.images;
     packed *ready = workspace;
     input *columns = (input *)(ready + p.groups * room);
     sum *sums = (sum *)((char *)columns + room_columns(&p));
@@ -235,13 +287,18 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     int failed = 0;
     if (p.nhwc && !args->dim[OPW_DIM_PREPACKED])
         pack_weights(&p, args, tunables, ready);
-    for (int64_t image = 0; image < (p.nhwc ? 1 : p.images); image++)
+    for (int64_t image = 0; image < images; image++) {
+        if (p.direct)
+            copy_image(&p, image, columns);
         for (int64_t first = 0; first < p.pixels; first += p.strip)
             for (int64_t group = 0; group < p.groups && !failed; group++) {
                 int64_t count = least(p.strip, p.pixels - first);
                 struct opw_args one = product(&p, args, count);
+                struct plan plan = plan_for(&p, args, tunables, count);
                 const input *pixels = columns, *weights = (const input *)args->operand[1] + group * p.filters * p.depth;
-                if (p.as_it_lies)
+                if (p.direct)
+                    pixels = columns + first * p.c;
+                else if (p.as_it_lies)
                     pixels = p.x + (p.nhwc ? first * p.c + group * p.channels
                                            : (image * p.c + group * p.channels) * p.h * p.w + first);
                 else if (p.nhwc)
@@ -251,12 +308,13 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
                 one.operand[0] = (void *)(p.nhwc ? pixels : weights);
                 one.operand[1] = (void *)(p.nhwc ? weights : pixels);
                 one.operand[2] = sums;
-                failed = run_with(&one, tunables, p.nhwc ? ready + group * room : 0, rest);
+                failed = run_with(plan, &one, tunables, p.nhwc ? ready + group * room : 0, rest);
                 const input *bias = p.bias ? p.bias + group * p.filters : 0;
                 if (p.nhwc)
-                    put_pixels(&p, tunables, nr, bias, count, sums, p.y + first * p.f + group * p.filters);
+                    put_strip(&p, tunables, plan.nr, bias, image, first, count, sums, group);
                 else
                     put_planes(&p, bias, count, sums, p.y + (image * p.f + group * p.filters) * p.oh * p.ow + first);
             }
+    }
     return failed;
 }

@@ -57,10 +57,15 @@ static int64_t room_left(const struct plan *p, const struct opw_tunables *t)
     return t->value[OPW_COPY_A] ? room_a(p) : p->mr * p->kc + p->mc * DEPTH;
 }
 
+static size_t room_of(const struct plan *p, const struct opw_tunables *tunables)
+{
+    return (size_t)(room_left(p, tunables) + room_b(p)) * sizeof(input) + (size_t)room_sums(p) * sizeof(sum);
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p = make_plan(args, tunables);
-    return (size_t)(room_left(&p, tunables) + room_b(&p)) * sizeof(input) + (size_t)room_sums(&p) * sizeof(sum);
+    return room_of(&p, tunables);
 }
 
 /* One tile of A: 16 rows by DEPTH of k; `rows` and `deep` exist. */
@@ -195,9 +200,9 @@ static void pack_columns(const struct plan *p, const input *from, int64_t jc, pa
 }
 
 /* `ready`: all of B as pack_columns leaves it, NC columns after NC columns, or null. */
-static int run_with(const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready, void *workspace)
+static int run_with(struct plan p, const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready,
+                    void *workspace)
 {
-    struct plan p = make_plan(args, tunables);
     input *a = workspace, *own = a + room_left(&p, tunables);
     sum *sums = (sum *)(own + room_b(&p));
     const input *from_a = args->operand[0];
@@ -216,7 +221,7 @@ static int run_with(const struct opw_args *args, const struct opw_tunables *tuna
                 int64_t deep = least(p.kc, p.k - pc);
                 at.first = pc == 0;
                 at.last = pc + p.kc >= p.k;
-                struct left left = left_of(&p, tunables, from_a + ic * p.a_down + pc * p.a_along, at.rows, deep, a);
+                struct left left = left_of(&p, tunables, from_a + start_of_a(&p, ic, pc), at.rows, deep, a);
                 multiply(&p, &at, &left, deep, b + pc * p.nc, tunables->value[OPW_HOLD_B] != 0);
             } while ((pc += p.kc) < p.k);
         }
@@ -227,5 +232,5 @@ static int run_with(const struct opw_args *args, const struct opw_tunables *tuna
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
-    return run_with(args, tunables, 0, workspace);
+    return run_with(make_plan(args, tunables), args, tunables, 0, workspace);
 }

@@ -40,11 +40,17 @@ static size_t whole_lines(int64_t bytes)
     return (size_t)round_up(bytes, 64);
 }
 
+static size_t room_of(const struct plan *p, const struct opw_tunables *tunables)
+{
+    (void)tunables;
+    return whole_lines(room_a(p) * (int64_t)sizeof(packed)) + whole_lines(room_b(p) * (int64_t)sizeof(packed)) +
+           whole_lines(room_sums(p) * (int64_t)sizeof(sum)) + (size_t)p->nc * sizeof(sum);
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p = make_plan(args, tunables);
-    return whole_lines(room_a(&p) * (int64_t)sizeof(packed)) + whole_lines(room_b(&p) * (int64_t)sizeof(packed)) +
-           whole_lines(room_sums(&p) * (int64_t)sizeof(sum)) + (size_t)p.nc * sizeof(sum);
+    return room_of(&p, tunables);
 }
 
 static inline packed take(input value)
@@ -204,9 +210,9 @@ static void pack_columns(const struct plan *p, const input *from, int64_t jc, pa
 }
 
 /* `ready`: all of B as pack_columns leaves it, NC columns after NC columns, or null. */
-static int run_with(const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready, void *workspace)
+static int run_with(struct plan p, const struct opw_args *args, const struct opw_tunables *tunables, const packed *ready,
+                    void *workspace)
 {
-    struct plan p = make_plan(args, tunables);
     packed *a = workspace, *own = (packed *)((char *)workspace + whole_lines(room_a(&p) * (int64_t)sizeof(packed)));
     sum *sums = (sum *)((char *)own + whole_lines(room_b(&p) * (int64_t)sizeof(packed)));
     sum *less = (sum *)((char *)sums + whole_lines(room_sums(&p) * (int64_t)sizeof(sum)));
@@ -227,7 +233,7 @@ static int run_with(const struct opw_args *args, const struct opw_tunables *tuna
                 int64_t k = least(p.kc, p.k - pc);
                 at.first = pc == 0;
                 at.last = pc + p.kc >= p.k;
-                pack(from_a + ic * p.a_down + pc * p.a_along, p.a_down, p.a_along, at.rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
+                pack(from_a + start_of_a(&p, ic, pc), p.a_down, p.a_along, at.rows, p.mr, k, MODE == 3 ? ZERO_OF_A : 0, a);
                 multiply(&p, &at, kernel, k, a, b + pc * p.nc);
             } while ((pc += p.kc) < p.k);
         }
@@ -237,5 +243,5 @@ static int run_with(const struct opw_args *args, const struct opw_tunables *tuna
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
-    return run_with(args, tunables, 0, workspace);
+    return run_with(make_plan(args, tunables), args, tunables, 0, workspace);
 }

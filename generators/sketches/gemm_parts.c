@@ -41,7 +41,14 @@ struct plan {
     int64_t a_down, a_along, b_across, b_along, ldc;
     double alpha, beta;
     int in_place, add; /* whether C holds the sums, and whether they begin with what it held */
+    int64_t skip;      /* elements of A between what one KC block reads of a row and what the next does: 0 but for images */
 };
+
+/* Where A begins for rows from ic and steps from pc on. */
+static int64_t start_of_a(const struct plan *p, int64_t ic, int64_t pc)
+{
+    return ic * p->a_down + pc * p->a_along + pc / p->kc * p->skip;
+}
 
 static int64_t least(int64_t a, int64_t b)
 {

@@ -37,6 +37,7 @@ CONVS = (
     Conv2dSpec(**LAYER, c=20, f=24, groups=2, stride=2),
     Conv2dSpec(**LAYER, c=32, f=90, groups=2, layout="nhwc", prepacked=True),
     Conv2dSpec(**{**LAYER, "r": 1, "s": 1, "padding": 0}, c=40, f=17, layout="nhwc"),
+    Conv2dSpec(**LAYER, c=64, f=40, layout="nhwc"),
 )
 
 
