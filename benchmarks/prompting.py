@@ -1,7 +1,7 @@
 """
 Compare ways of asking a model with the expert: `python -m benchmarks.prompting [RECORDING] [--prompt SENTENCE]`.
 
-The recording's answers to the method's questions, to the vanilla question and to the chain-of-thought question are
+RECORDING is a file, or what `--llm` takes (``record:FILE:desk:DIR``). Its answers to the method's questions, to the vanilla question and to the chain-of-thought question are
 built, verified and tuned like the expert's operator, then all of them and the libraries take turns in one process
 group. Ratios are medians of paired rounds with a 95% interval, over the expert and over the vanilla answer. On a
 modelled target everything takes the same time each time, so there is one round; on a GPU it is device time, in bursts:
@@ -60,11 +60,11 @@ def operator(bench: Workbench, case: Case, writer: Author, run: str, budget: Bud
     return item
 
 
-def contenders(bench: Workbench, case: Case, recording: Path, budget: Budget) -> dict[str, Built]:
+def contenders(bench: Workbench, case: Case, llm: str, budget: Budget) -> dict[str, Built]:
     """Return everybody who is right, and the libraries, by name; whoever is not is named on standard error."""
     run = bench.store.begin_run(sys.argv, {})
     writers = {EXPERT: author(EXPERT)}
-    writers |= {style: author(f"replay:{recording}", prompting=style) for style in PROMPTING}
+    writers |= {style: author(llm, prompting=style) for style in PROMPTING}
     items: dict[str, Built] = {}
     for name, writer in writers.items():
         try:
@@ -113,7 +113,7 @@ def ratio(seconds: Seconds, ours: str, theirs: str) -> str:
 def main() -> int:
     """Print one row a contender."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
-    parser.add_argument("recording", nargs="?", type=Path, default=RECORDING)
+    parser.add_argument("recording", nargs="?", default=str(RECORDING))
     parser.add_argument("--prompt", default=SENTENCE)
     parser.add_argument("--evals", type=int, default=48)
     parser.add_argument("--seconds", type=float, default=40.0)
@@ -125,11 +125,12 @@ def main() -> int:
             bench = Workbench(store)
             budget = Budget(evaluations=given.evals, seconds=given.seconds)
             clock = bench.clock(bench.target(case.target))
-            seconds = race(bench, case, contenders(bench, case, given.recording, budget))
+            llm = given.recording if ":" in given.recording else f"replay:{given.recording}"
+            seconds = race(bench, case, contenders(bench, case, llm, budget))
     except HarnessError as refused:
         print(f"{type(refused).__name__}: {refused}", file=sys.stderr)
         return 2
-    print(f"{case.slug}, answers of {given.recording.name}; clock {clock}, paired rounds")
+    print(f"{case.slug}, answers of {Path(given.recording).name}; clock {clock}, paired rounds")
     print(f"{'':10} {'GFLOP/s':>8}  {'x expert':>18}  {'x vanilla':>18}")
     for name, taken in seconds.items():
         gflops = case.spec.flops / median(taken) / 1e9

@@ -58,7 +58,7 @@ def read_plan(text: str, target: Target, spec: OperatorSpec) -> SketchAnswer:
             resolved = plan.resolve({**target.factors, **case_names(spec), **sketch.start, **start})
         except BadRequest as wrong:
             raise Unreadable(f"plan: {wrong}") from None
-        if refusal := resolved.refusal(target.factors):
+        if refusal := resolved.refusal(target.factors) or resolved.stranger(spec):
             raise Unreadable(f"plan: {refusal}")
     return SketchAnswer(source=answer.source, declared=declared, starts=answer.starts)
 

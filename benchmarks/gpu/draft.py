@@ -2,7 +2,7 @@
 Let a language model write GPU kernels and check them without a GPU.
 
     python -m benchmarks.gpu.draft replay:generators/llm/recordings/gemm_cuda.jsonl
-    python -m benchmarks.gpu.draft openai:MODEL --prompt "fp16 GEMM 4096x4096x4096 on an A100" --prompting vanilla
+    python -m benchmarks.gpu.draft openai:MODEL --prompt "fp16 GEMM 4096x4096x4096 on an H100" --prompting vanilla
 
 Launch plan, kernel script and repairs are asked for as on a processor. Each start point is screened, compiled by NVRTC,
 held against the plan and against the GPU's limits; refusals and compiler messages go back to the model, and so does what
@@ -14,11 +14,12 @@ import argparse
 
 from generators.generator import author
 from generators.vanilla import PlainAuthor
-from harness.cuda.build import CudaBuilder
+from harness.cuda.build import CudaBuilder, CudaObject
 from harness.cuda.compiler import CudaCompiler
 from harness.cuda.examine import examine, slowness
 from harness.drafting import Attempt, Draft, Drafter, starts_of
 from harness.errors import AuthorError, HarnessError
+from harness.kernel import Candidate
 from harness.operator import OperatorSpec
 from harness.prompt import parse_prompt
 from harness.record import Outcome, Verdict
@@ -26,7 +27,7 @@ from harness.sandbox import Sandbox
 from harness.store import Store, default_store
 from harness.target import Target, load_target
 
-SENTENCE = "fp16 GEMM 4096x4096x4096 on an A100"
+SENTENCE = "fp16 GEMM 4096x4096x4096 on an H100"
 ATTEMPTS = 6
 COMPILED = Verdict(outcome=Outcome.OK, reason="compiled, not run")
 
@@ -49,7 +50,7 @@ def draft(writer: Drafter, target: Target, spec: OperatorSpec, store: Store, mos
 
 def check(proposed: Draft, target: Target, spec: OperatorSpec, store: Store, *, stern: bool) -> tuple[Verdict, list[str]]:
     """
-    Compile a draft at its start points; return the first thing that is wrong, and a line for each kernel.
+    Compile a draft at its start points and on fringes; return the first thing that is wrong, and a line for each kernel.
 
     A ``stern`` check refuses what is known to be slow; an answer that nobody is asked to repair is taken as it comes.
     """
@@ -63,7 +64,13 @@ def check(proposed: Draft, target: Target, spec: OperatorSpec, store: Store, *, 
             return Verdict(outcome=Outcome.SCREENED, reason=slow), []
         values = ", ".join(f"{name} {value}" for name, value in candidate.values)
         lines += [f"{one.role} ({values}): {one}" for one in found]
-    return COMPILED, lines
+    return _fringes(item, candidate, spec, target) or COMPILED, lines
+
+
+def _fringes(item: CudaObject, candidate: Candidate, spec: OperatorSpec, target: Target) -> Verdict | None:
+    """Examine what the sizes around the tiles launch, at one point: kernels that the case itself does not need."""
+    found = (examine(item, near, target.factors) for near in spec.neighbours(dict(candidate.values)))
+    return next((one for one in found if isinstance(one, Verdict)), None)
 
 
 def main() -> None:

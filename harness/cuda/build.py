@@ -58,7 +58,7 @@ class CudaObject:
             resolved = self.plan.resolve({**self.factors, **case_names(spec), **self.values})
         except BadRequest as wrong:
             return Verdict(outcome=Outcome.SCREENED, reason=str(wrong))
-        refusal = resolved.refusal(self.factors)
+        refusal = resolved.refusal(self.factors) or resolved.stranger(spec)
         return Verdict(outcome=Outcome.SCREENED, reason=refusal) if refusal else resolved
 
     def compiled(self, spec: OperatorSpec, roles: Sequence[str]) -> dict[str, Compiled] | Verdict:

@@ -45,7 +45,7 @@ class TensorMap:
 
     name: str
     buffer: str
-    """An operand's name, or ``workspace:NAME``."""
+    """An operand's name, with or without ``operand:`` before it, or ``workspace:NAME``."""
     element: str
     dims: tuple[str, ...]
     strides: tuple[str, ...]
@@ -188,6 +188,14 @@ class Resolved:
                 return f"launch {launch.kernel}: {launch.grid[0]} blocks are no multiple of a cluster of {launch.cluster}"
         return next((wrong for name, entry in self.maps.items() if (wrong := _map_refusal(name, entry))), "")
 
+    def stranger(self, spec: OperatorSpec) -> str:
+        """Say which operand the spec does not have, or nothing."""
+        named = [value for launch in self.launches for kind, value in launch.args if kind == "operand"]
+        named += [entry.buffer for entry in self.maps.values() if not entry.buffer.startswith("workspace:")]
+        known = [operand.name for operand in spec.operands()]
+        unknown = next((name for name in named if name not in known), None)
+        return f"there is no operand {unknown!r}; the operator has {', '.join(known)}" if unknown is not None else ""
+
 
 def case_names(spec: OperatorSpec) -> dict[str, float]:
     """Return what formulas of a plan see of a spec: dims, alpha and beta, the dtype's flags and size."""
@@ -215,7 +223,7 @@ def _resolve_map(entry: TensorMap, known: Names) -> ResolvedMap:
         return tuple(int(evaluate(formula, known)) for formula in formulas)
 
     return ResolvedMap(
-        buffer=entry.buffer,
+        buffer=entry.buffer.removeprefix("operand:"),
         element=entry.element,
         dims=numbers(entry.dims),
         strides=numbers(entry.strides),

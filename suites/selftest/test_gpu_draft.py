@@ -11,8 +11,8 @@ from benchmarks.gpu.draft import SENTENCE, draft
 from generators.accounts import Limits, Metered
 from generators.answers import Unreadable
 from generators.generator import GENERATORS, author
-from generators.gpu_questions import read_plan
-from generators.llm_author import make_draft
+from generators.gpu_questions import FILE_SCRIPT, read_plan
+from generators.llm_author import LlmAuthor, make_draft
 from generators.vanilla import PlainAuthor
 from harness.cuda.build import CudaBuilder
 from harness.cuda.compiler import CudaCompiler, version
@@ -63,14 +63,38 @@ def drafted(bench, nvrtc):
 
 
 @pytest.mark.slow
-def test_the_recorded_run_is_repaired_until_it_compiles(drafted):
+def test_the_recorded_run_goes_on_until_it_compiles(drafted):
     attempts, kernels = drafted
 
-    assert [False, False, True] == [attempt.verdict.ok for attempt in attempts]
-    assert "unknown name bm" in attempts[0].verdict.reason
-    assert "local memory" in attempts[1].verdict.reason
-    assert 3 == len(kernels)
+    assert [False, True] == [attempt.verdict.ok for attempt in attempts]
+    assert "'BN' is not a name of lower-case letters" in attempts[0].verdict.reason
+    assert 4 == len(kernels)
     assert all(" 0 spilled" in line for line in kernels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["vanilla", "cot"])
+def test_the_recorded_plain_answers_compile(bench, nvrtc, style):
+    (attempt,), kernels = draft(author(f"replay:{RECORDING}", prompting=style), TARGET, REQUEST.spec, bench.store)
+
+    assert attempt.verdict.ok, str(attempt)
+    assert kernels
+
+
+def test_what_is_known_to_be_slow_goes_back(bench, nvrtc):
+    """A model may repair it; a plain answer, for which nobody asks again, is taken with a note."""
+    slow = FILE.replace("int i =", "float kept[32]; for (int j = 0; j < 32; j++) kept[j] = a[j];\n  int i =").replace("* a[i]", "* kept[i % count % 32]")
+    sketch = FILE.split("```json")[1].split("```")[0]
+    script = f"```python\n{FILE_SCRIPT}```"
+    answers = {("sketch", 0): f'```json\n{{"plan": {sketch}}}\n```'}
+    for question, text in {("kernel", 0): slow, ("repair", 1): FILE}.items():
+        answers[question] = script.format(text=text.split("```cuda\n")[1].split("```")[0])
+    attempts, _ = draft(LlmAuthor(Metered(ScriptedLlm(answers), Limits())), TARGET, REQUEST.spec, bench.store)
+    _, (line,) = draft(plain(slow), TARGET, REQUEST.spec, bench.store)
+
+    assert [False, True] == [attempt.verdict.ok for attempt in attempts], [str(attempt) for attempt in attempts]
+    assert "accesses to local memory" in attempts[0].verdict.reason
+    assert "accesses to local memory" in line
 
 
 def plain(answer: str, style: str = "vanilla") -> PlainAuthor:
@@ -97,6 +121,7 @@ def test_a_plain_answer_is_a_file_with_its_plan(bench, nvrtc, style):
         ('extern "C" ', "", 'no kernel of this name; write extern "C"'),
         ("256", "4096", "4096 threads of a block, the limit is 1024"),
         ("alpha * a[i]", "beta * a[i]", "COMPILE.*undefined"),
+        ('"float:alpha"]}', '"float:alpha"]}, {"kernel": "tiny", "when": "m < 9", "grid": [1], "block": 32, "args": []}', "no kernel of this name"),
         ("  int i", '#include "/etc/passwd"\n  int i', "not allowed in a kernel"),
     ],
 )
@@ -156,6 +181,7 @@ def test_a_plan_is_read_with_its_tunables():
         ({"plan": {"launch": [{**LAUNCH, "args": ["host:A"]}]}}, "write KIND:WHAT"),
         ({"parameters": ["secrets"]}, "secrets is neither a dim"),
         ({"tunable": []}, "unknown name bm"),
+        ({"plan": {"launch": [{**LAUNCH, "args": ["operand:D"]}]}}, "no operand 'D'; the operator has A, B, C"),
     ],
 )
 def test_a_wrong_plan_is_refused_by_name(change, why):
@@ -173,6 +199,10 @@ def test_a_wrong_plan_is_refused_by_name(change, why):
         "/* */ #/**/include <x>",
         "%:include <x>",
         "#def\\\nine X",
+        "#define A \\\n#include <x>",
+        "#define A x\\ \n#include <x>",
+        "int x; \\\n_Pra\\\ngma",
+        "#if 1 /\\\r\n* *\\ \n/\n??=include <x>",
         '_Pragma("message")',
         "#embed </etc/passwd>",
         "#pragma GCC poison x",
@@ -187,6 +217,6 @@ def test_text_that_would_open_files_is_screened(text):
 
 
 def test_a_kernel_passes_the_screen():
-    text = '#define N 4\n#if N > 2\nextern "C" __global__ void k(float *x) {\n#pragma unroll\n  for (int i = 0; i < N; i++) x[i] = 0;\n}\n#endif\n'
+    text = '#define N \\\n  4\n#if N > 2\nextern "C" __global__ void k(float *x) {\n#pragma unroll\n  for (int i = 0; i < N; i++) x[i] = 0;\n}\n#endif\n'
 
     assert screen_cuda("k", text).ok
