@@ -1,26 +1,37 @@
 """
 Time chosen points of one sketch on the GPU, fastest first: `python -m benchmarks.gpu.sweep h100 "fp16 GEMM 1000x1000x1000 nt" gemm_cuda_splitk bm=64,128 split=1,2`.
 
-Every legal combination of the values is built, checked against a library's answer bit for bit and timed as a tuning
-evaluation is; tunables that are not named keep their start values. For finding out what bounds a kernel, not for results.
+Every legal combination of the values is built and checked against a library's answer bit for bit; then all of them and the
+libraries take turns, as in a comparison, or a device that warms up meanwhile would favour whoever comes first. Tunables
+that are not named keep their start values. For finding out what bounds a kernel, not for results.
 """
 
 import itertools
 import sys
-from math import inf
 
 from generators.generator import Expert
 from harness.case import Case
-from harness.cuda.evaluate import CudaEvaluator, reference_item
+from harness.cuda.compare import ratio, take
+from harness.cuda.evaluate import SPARSE, reference_item
 from harness.kernel import Candidate
 from harness.prompt import parse_prompt
 from harness.record import Verdict
+from harness.runners.cuda import CudaSession, DeviceProblem
+from harness.stats import median
 from harness.store import Store, default_store
 from harness.workbench import Workbench
 
+ROUNDS, MATCH_S = 5, 30
+
+
+def matching(session: CudaSession, right: CudaSession) -> Verdict:
+    """Return whether a session's answers are another's; it is closed then."""
+    with session:
+        return session.matches(right, MATCH_S) if session.verdict.ok else session.verdict
+
 
 def main() -> int:
-    """Build all points at once, evaluate one after another, print a line each."""
+    """Build all points at once, check each, time them in turns, print a line each, fastest first, with its ratio to the best library."""
     gpu, sentence, name, *given = sys.argv[1:]
     spec = parse_prompt(f"{sentence} on this machine").spec
     with Store.open(default_store()) as store:
@@ -32,19 +43,26 @@ def main() -> int:
         candidates = [Candidate.of(name, point) for point in points if sketch.legal(point)]
         script = author.kernel_script(target, sketch)
         items = bench.builder(target, sketch, script, spec, trusted=True).build(candidates)
+        peers = [one for one in bench.baselines(target).values() if one.offers(case) and one.unavailable(case, target) is None]
         with bench.worker(target) as worker:
             usable = [item for item in items if not isinstance(item, Verdict)]
             reference = reference_item(bench.baselines(target), target, case, lambda: usable[0])
-            evaluator = CudaEvaluator(worker, case, reference, lambda: bench.peak_gflops(target))
-            found = []
+            exact, real = DeviceProblem(spec=spec, sparse=SPARSE), DeviceProblem(spec=spec)
+            sessions = {one.name: worker.open(one.build(None, target, case), real) for one in peers}
             for candidate, item in zip(candidates, items, strict=True):
-                result = item if isinstance(item, Verdict) else evaluator.evaluate(item)
-                cost_s = inf if isinstance(result, Verdict) else result.cost_s
-                found.append((cost_s, dict(candidate.values), "" if cost_s < inf else str(result)))
-            evaluator.close()
-    for cost_s, values, wrong in sorted(found, key=lambda one: one[0]):
-        tile = " ".join(f"{key}={values[key]}" for key in chosen)
-        print(f"{cost_s * 1e6:9.2f} us {spec.flops / cost_s / 1e12:7.1f} TFLOP/s  {tile} {wrong[:200]}")
+                label = " ".join(f"{key}={dict(candidate.values)[key]}" for key in chosen)
+                with worker.open(reference, exact) as right:
+                    verdict = item if isinstance(item, Verdict) else matching(worker.open(item, exact), right)
+                if verdict.ok:
+                    sessions[label] = worker.open(item, real)
+                else:
+                    print(f"{label}: {str(verdict)[:200]}")
+            seconds, _ = take(sessions, spec, ROUNDS, burst=True)
+    best = min((seconds[one.name] for one in peers), key=median, default=None)
+    for label in sorted(seconds, key=lambda one: median(seconds[one])):
+        middle = median(seconds[label])
+        against = f"{ratio(best, seconds[label])['ratio']:.3f}" if best else ""
+        print(f"{middle * 1e6:9.2f} us {spec.flops / middle / 1e12:7.1f} TFLOP/s {against} {label}")
     return 0
 
 

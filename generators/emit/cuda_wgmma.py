@@ -115,13 +115,14 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
     if (tid == 0) {
       u16 ranks_a = 0; for (int j = 0; j < CN; j++) ranks_a |= 1 << (part_m + j * CM);
       const u16 ranks_b = ((1 << CM) - 1) << (part_n * CM);
-      int stage = 0; u32 parity = 1;
+      int stage = 0; u32 parity = 1; bool back = false;
       Walk walk; walk.begin(first, clusters, clusters, tiles, steps);
-      while (walk.next()) {
+      for (; walk.next(); back ^= turn) { /* turning back along k: a tile begins with what the one before left in L2 */
         int m, n; tile_of(walk.tile, tiles_m, tiles_n, group, along_n, m, n);
         m = (m * CM + part_m) * BM; n = (n * CN + part_n) * BN;
         PLACE
-        for (int step = walk.from; step < walk.to; step++) {
+        for (int i = walk.from; i < walk.to; i++) {
+          const int step = back ? walk.to - 1 - (i - walk.from) : i;
           const u32 bar = full + 8 * stage, at = base + stage * STAGE;
           await(empty + 8 * stage, parity);
           expect_bytes(bar, STAGE);
@@ -258,7 +259,7 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
             }
       }
     }
-    if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+    if (lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
   }
   if (CLUSTER > 1) cluster_barrier();
 }
@@ -277,8 +278,10 @@ def gemm(p: dict, general: bool = False, pixels: bool = False) -> dict:
         ROW={"fp32": 32, "int8": 128, "fp8": 128}.get(dtype, 64), OUT=32 if split3 or whole else 64, PARTS=2 if split3 else 1, PROMOTE=split3 or dtype == "fp8", WHOLE=whole,
         A_ALONG_K=along_k_a, B_ALONG_K=along_k_b, GENERAL=general, **{"STREAM": 0} | {key.upper(): p[key] for key in keys},
     )  # fmt: skip
-    shared = (", float *sums, u32 *shares", "sums + (size_t)(block) * (BM * BN), shares + (block) * CONSUMERS") if "stream" in p else ("", "nullptr, nullptr")
-    header += f"#define SHARED {shared[0]}\n#define SUMS(block) {shared[1]}\n"
+    if "stream" in p:
+        header += "#define SHARED , int turn, float *sums, u32 *shares\n#define SUMS(block) sums + (size_t)(block) * (BM * BN), shares + (block) * CONSUMERS\n"
+    else:
+        header += "#define SHARED\n#define SUMS(block) nullptr, nullptr\nconstexpr bool turn = false;\n"
     text = PRELUDE + header + clustered(p["cm"] * p["cn"]) + (LOAD_PIXELS if pixels else LOAD) + element(dtype)
     text += multiply(dtype, p["bn"], along_k_a, along_k_b) + GEMM
     return {"name": name, "role": "conv" if pixels else "gemm_general" if general else "gemm", "signature": "cuda", "text": text.replace("NAME(", f"{name}(")}

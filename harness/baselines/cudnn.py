@@ -6,12 +6,12 @@ from typing import Any
 
 from harness.case import Case
 from harness.cuda.build import CudaObject
+from harness.cuda.tensors import tensor
 from harness.dtype import DType
 from harness.target import Target
 from harness.toolchain import Toolchain
 
 SERVED = (DType.F32, DType.F16, DType.BF16)
-TYPES = {"fp32": "<f4", "fp16": "<f2", "bf16": "<i2"}
 
 
 class CuDnn:
@@ -41,13 +41,6 @@ class CuDnn:
     def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
         """Return the peer."""
         return CudaObject(name=self.name, peer=__name__)
-
-
-class _Memory:
-    """Device memory as PyTorch takes it in."""
-
-    def __init__(self, pointer: int, shape: tuple[int, ...], typestr: str) -> None:
-        self.__cuda_array_interface__ = {"data": (pointer, False), "shape": shape, "typestr": typestr, "version": 3}
 
 
 class DevicePeer:
@@ -86,10 +79,7 @@ class DevicePeer:
         self._torch.cuda.empty_cache()
 
     def _tensor(self, pointer: int, shape: tuple[int, ...]) -> Any:
-        made = self._torch.as_tensor(_Memory(pointer, shape, TYPES[self._dtype]), device="cuda")
-        if self._dtype == "bf16":
-            made = made.view(self._torch.bfloat16)
-        return made.permute(0, 3, 1, 2)
+        return tensor(pointer, shape, self._dtype).permute(0, 3, 1, 2)
 
 
 BASELINE = CuDnn()

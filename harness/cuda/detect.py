@@ -77,6 +77,7 @@ def _mapping(found: Mapping[str, Any]) -> dict[str, Any]:
         "gpu": {
             **{key: fact(found[key]) for key in PROBED},
             "capability": fact(capability),
+            "clustered_sms": fact(found["sms"] * 10 // 11, "inferred: the H100's share, 120 of 132"),
             "registers_per_thread": fact(255, guide),
             "warp_size": fact(32, guide),
             "cluster_limit": fact(8 if capability >= 90 else 1, guide),
