@@ -133,14 +133,15 @@ def test_no_gpu_is_one_sentence_with_a_remedy(store):
 
 
 def test_libraries_say_what_they_have():
-    """cuBLAS multiplies, cuDNN convolves; neither is asked for what it has not."""
+    """cuBLAS and Triton multiply, cuDNN convolves; none is asked for what it has not."""
     libraries = {name: one for name, one in discover(harness.baselines, "BASELINE").items() if "cuda" in one.runners}
     conv = Conv2dSpec(n=1, c=64, h=8, w=8, f=64, r=3, s=3, layout="nhwc", dtype=DType.F16)
+    half = GemmSpec(m=8, n=8, k=8, dtype=DType.F16)
     offered = {
         spec.slug: {name for name, one in libraries.items() if one.offers(Case(target="h100", spec=spec))}
-        for spec in (conv, replace(conv, bias=True), replace(conv, layout="nchw"), GemmSpec(m=8, n=8, k=8))
+        for spec in (conv, replace(conv, bias=True), replace(conv, layout="nchw"), GemmSpec(m=8, n=8, k=8), half)
     }
-    assert [{"cudnn"}, set(), set(), {"cublas", "cublaslt"}] == list(offered.values())
+    assert [{"cudnn"}, set(), set(), {"cublas", "cublaslt"}, {"cublas", "cublaslt", "triton_gemm"}] == list(offered.values())
 
 
 def winners():
