@@ -8,6 +8,7 @@ import pytest
 
 import harness.baselines
 from benchmarks.gpu.check import check
+from benchmarks.gpu.confirm import author_of, stale
 from generators.generator import Expert
 from harness.case import Case
 from harness.cuda.build import occupancy
@@ -164,6 +165,30 @@ def test_shipped_winners_are_what_their_names_say():
         assert sketch.legal(values), record.case
         resolved = LaunchPlan.from_mapping(json.loads(sketch.source)).resolve({**target.factors, **case_names(spec), **values})
         assert "" == resolved.refusal(target.factors)
+
+
+@pytest.mark.parametrize(("cm", "cn", "blocks"), [(1, 1, 132), (2, 1, 132), (2, 2, 120), (4, 2, 120)])
+def test_persistent_clusters_are_no_more_than_run_at_once(cm, cn, blocks):
+    """One that waited for another's end would double the time: of 132 multiprocessors clusters of four and eight reach 120."""
+    spec, target = GemmSpec(m=8192, n=8192, k=8192, dtype=DType.F16, trans_b=True), load_target("h100")
+    sketch = next(one for one in Expert().sketches(target, spec) if one.name == "gemm_cuda_wgmma")
+    values = {**sketch.start, "bm": 128, "bn": 128, "cm": cm, "cn": cn}
+    assert sketch.legal(values)
+    resolved = LaunchPlan.from_mapping(json.loads(sketch.source)).resolve({**target.factors, **case_names(spec), **values})
+    assert [(blocks, cm * cn)] == [(launch.grid[0], launch.cluster) for launch in resolved.launches]
+
+
+@needs_nvrtc
+def test_winners_of_other_scripts_are_confirmed_and_no_others(store, monkeypatch):
+    bench = Workbench(store, allow_unsafe=False)
+    monkeypatch.setattr(bench, "target", load_target)
+    record = next(Record.from_json(one) for one in winners() if one["case"] == "h100-sgemm-2048x2048x2048-nt" and " " in one["author"])
+    author, case = author_of(record), Case(target="h100", spec=spec_from_json(record.spec))
+    today = replace(record, facts=record.facts | {"fingerprints": bench.fingerprints(author, case)})
+    before = replace(record, facts=record.facts | {"fingerprints": {"author": "another", "toolchain": "nvrtc"}})
+
+    assert record.author == author.name
+    assert [(before, case)] == [entry[:2] for entry in stale(bench, [today, before])]
 
 
 @needs_nvrtc
