@@ -37,7 +37,10 @@ def main() -> int:
     with Store.open(default_store()) as store:
         bench, author = Workbench(store), Expert()
         target, case = bench.target(gpu), Case(target=gpu, spec=spec)
-        sketch = next(one for one in author.sketches(target, spec) if one.name == name)
+        serving = {one.name: one for one in author.sketches(target, spec)}
+        if name not in serving:
+            raise SystemExit(f"{name} does not serve {case.slug}; choose from {', '.join(serving)}")
+        sketch = serving[name]
         chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in given)}
         points = [sketch.start | dict(zip(chosen, values, strict=True)) for values in itertools.product(*chosen.values())]
         candidates = [Candidate.of(name, point) for point in points if sketch.legal(point)]
