@@ -11,6 +11,7 @@ from benchmarks.gpu.check import check
 from benchmarks.gpu.confirm import author_of, stale
 from generators.generator import Expert
 from harness.case import Case
+from harness.cuda import tune
 from harness.cuda.build import occupancy
 from harness.cuda.compiler import Compiled, CudaCompiler, usage
 from harness.cuda.detect import present
@@ -29,7 +30,7 @@ from harness.runners.cuda import CudaWorker
 from harness.store import Store
 from harness.target import load_target
 from harness.tune import Budget
-from harness.tuned import FOLDER, shipped
+from harness.tuned import FOLDER, everything, shipped
 from harness.workbench import Workbench
 
 needs_nvrtc = pytest.mark.skipif(
@@ -202,3 +203,12 @@ def test_a_tuning_begins_with_what_won_at_the_nearest_shapes(store, monkeypatch)
 
     assert near[0] in same
     assert len(set(near)) == len(near) == NEAR
+
+    before = [replace(one, candidate=without(one.candidate, "turn")) for one in everything()]
+    monkeypatch.setattr(tune, "everything", lambda: before)
+    assert {**dict(near[0].values), "turn": 0} == dict(tuner._won_nearby()[0].values), "a winner from before there was the tunable"
+
+
+def without(candidate, tunable):
+    """Return a candidate as JSON without one of its values."""
+    return candidate | {"values": {name: value for name, value in candidate["values"].items() if name != tunable}}
