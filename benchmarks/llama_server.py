@@ -8,6 +8,7 @@ a piece of a prompt of ours, and one longer than its context. What so small a mo
 arrives, and is counted, is what is looked at.
 """
 
+import argparse
 import importlib.util
 import os
 from pathlib import Path
@@ -64,6 +65,7 @@ def ask(model: Llm, name: str, text: str) -> str:
 
 def main() -> None:
     """Print a line a question."""
+    argparse.ArgumentParser(prog="python -m benchmarks.llama_server", description=__doc__.splitlines()[1]).parse_args()
     try:
         server = start()
         os.environ |= {"OPENAI_BASE_URL": f"{server.listening_address}/v1", "OPENAI_API_KEY": "none"}

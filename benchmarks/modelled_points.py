@@ -13,10 +13,11 @@ a64_sgemm_8x12 (by-element FMLA on 24 accumulators). For finding out what bounds
 
 import argparse
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from generators.generator import Expert
-from harness.errors import BadRequest
+from harness.errors import BadRequest, HarnessError
 from harness.kernel import Candidate, Sketch
 from harness.library_times import time_sample
 from harness.modelled import memory_models
@@ -31,6 +32,7 @@ PUBLISHED = {
     "neon": {"ACL a64_sgemm_8x12": {"mr": 8, "nr": 12, "unroll": 4, "prefetch_a": 16, "prefetch_b": 8}},
 }
 """By instruction set and name: structures of other people's kernels, as values of our tunables."""
+VALUES = re.compile(r"\w+=\d+(?:,\d+)*")
 LINE = "{:<46}{}"
 
 
@@ -39,6 +41,8 @@ def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: 
     yield "first guess", dict(guess)
     for name, values in PUBLISHED.get(isa, {}).items() if published else ():
         yield name, {**guess, **values}
+    if wrong := [text for text in asked if not VALUES.fullmatch(text)]:
+        raise BadRequest(f"{wrong[0]}: give TUNABLE=VALUE,VALUE, as mr=4,6")
     chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in asked)}
     if unknown := chosen.keys() - guess.keys():
         raise BadRequest(f"{sketch.name} has no tunable {min(unknown)}; it has {', '.join(guess)}")
@@ -78,4 +82,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarnessError as refused:
+        raise SystemExit(str(refused)) from None

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.modelled_points import points
 from generators.generator import Expert
 from harness.case import Case
-from harness.errors import BadRequest
+from harness.errors import BadRequest, HarnessError
 from harness.kernel import Candidate, Sketch
 from harness.prompt import parse_prompt
 from harness.record import Verdict
@@ -135,4 +135,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarnessError as refused:
+        raise SystemExit(str(refused)) from None

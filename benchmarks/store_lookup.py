@@ -5,6 +5,7 @@ The design asks for under 10 ms from a closed store to the record, with 20,000 r
 an open one with 1,000,000: `python -m benchmarks.store_lookup 1000000`.
 """
 
+import argparse
 import sqlite3
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def open_s(store: Store, identity: str) -> float:
 
 def fresh_process_s(path: Path, number: int) -> float:
     """Return what `lookup_s` takes in a process that has done nothing before."""
-    command = [sys.executable, "-m", "benchmarks.store_lookup", str(path), f"identity-{number}"]
+    command = [sys.executable, "-m", "benchmarks.store_lookup", "--once", str(path), f"identity-{number}"]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -99,7 +100,11 @@ def main(records: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(lookup_s(Path(sys.argv[1]), sys.argv[2]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.store_lookup", description=__doc__.splitlines()[1])
+    parser.add_argument("records", type=int, nargs="?", default=RECORDS, help=f"how many the store holds ({RECORDS})")
+    parser.add_argument("--once", nargs=2, metavar=("STORE", "IDENTITY"), help="print the seconds of one look-up: what a fresh process runs")
+    options = parser.parse_args()
+    if options.once:
+        print(lookup_s(Path(options.once[0]), options.once[1]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) == 2 else RECORDS)
+        main(options.records)

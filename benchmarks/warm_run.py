@@ -1,11 +1,12 @@
 """
-Time a warm run: every operator in the store, verified only: `python -m benchmarks.warm_run [PYTEST OPTIONS]`.
+Time a warm run: every operator in the store, verified only: `python -m benchmarks.warm_run [-- PYTEST OPTIONS]`.
 
 The design asks for under 0.3 s a case on the host. The first run tunes what the store lacks; the second one is timed:
 once as a whole, and without what `--collect-only` takes, which is Python's start and not the cases'. Bytecode is kept as
 Python keeps it unless told not to.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -44,4 +45,6 @@ def main(options: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["-k", "host", "--tune-evals", "8", "--tune-seconds", "10"])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.warm_run", description=__doc__.splitlines()[1])
+    parser.add_argument("options", nargs="*", metavar="PYTEST OPTIONS", help="behind --; without any: -k host with a short tuning")
+    main(parser.parse_args().options or ["-k", "host", "--tune-evals", "8", "--tune-seconds", "10"])
