@@ -36,16 +36,22 @@ VALUES = re.compile(r"\w+=\d+(?:,\d+)*")
 LINE = "{:<46}{}"
 
 
+def chosen_values(asked: Sequence[str], sketch: str, guess: Mapping[str, int]) -> dict[str, list[int]]:
+    """Read TUNABLE=VALUE,VALUE; raise `BadRequest` for anything else and for a tunable that is not in ``guess``."""
+    if wrong := [text for text in asked if not VALUES.fullmatch(text)]:
+        raise BadRequest(f"{wrong[0]}: give TUNABLE=VALUE,VALUE, as mr=4,6")
+    chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in asked)}
+    if unknown := chosen.keys() - guess.keys():
+        raise BadRequest(f"{sketch} has no tunable {min(unknown)}; it has {', '.join(guess)}")
+    return chosen
+
+
 def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: str, published: bool) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield names and values: the first guess, the published structures, then every legal combination of what was asked."""
     yield "first guess", dict(guess)
     for name, values in PUBLISHED.get(isa, {}).items() if published else ():
         yield name, {**guess, **values}
-    if wrong := [text for text in asked if not VALUES.fullmatch(text)]:
-        raise BadRequest(f"{wrong[0]}: give TUNABLE=VALUE,VALUE, as mr=4,6")
-    chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in asked)}
-    if unknown := chosen.keys() - guess.keys():
-        raise BadRequest(f"{sketch.name} has no tunable {min(unknown)}; it has {', '.join(guess)}")
+    chosen = chosen_values(asked, sketch.name, guess)
     for values in itertools.product(*chosen.values()) if chosen else ():
         point = {**guess, **dict(zip(chosen, values, strict=True))}
         if sketch.legal(point):

@@ -5,6 +5,7 @@ Compile start points ahead of the device: `python -m benchmarks.gpu.ahead h100 p
 What is compiled lies in the store, where the tuner finds it.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -19,9 +20,15 @@ from harness.workbench import Workbench
 
 def main() -> int:
     """Build the start points of every case of the sets but the first, which the tuner compiles itself, in order."""
-    gpu, sets, folder, *retune = sys.argv[1:]
-    cases = [(chosen, spec) for chosen in map(chosen_set, sets.split(",")) for spec in chosen.specs]
-    with Store.open(Path(folder)) as store:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.ahead", description=__doc__.splitlines()[1])
+    parser.add_argument("gpu", help="a target, as h100")
+    parser.add_argument("sets", help="as for `python -m benchmarks.gpu --sets`")
+    parser.add_argument("store", type=Path, help="where it goes")
+    parser.add_argument("retune", nargs="?", choices=["retune"], help="also what has an operator already")
+    options = parser.parse_args()
+    gpu, retune = options.gpu, options.retune
+    cases = [(chosen, spec) for chosen in map(chosen_set, options.sets.split(",")) for spec in chosen.specs]
+    with Store.open(options.store) as store:
         bench = Workbench(store, allow_unsafe=False)
         target = bench.target(gpu)
         for chosen, spec in cases[1:]:

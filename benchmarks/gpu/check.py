@@ -5,7 +5,7 @@ For every sketch that serves a handful of cases, its start points are compiled a
 registers, spills, shared memory, blocks a multiprocessor; the disassembly is linted. Nothing runs: each line says so.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,9 @@ def check(gpu: str, store: Store, cases: tuple[OperatorSpec, ...] = CASES, most:
 
 def main() -> int:
     """Print a line a kernel; 1 where something is wrong."""
-    gpu, bad = sys.argv[1] if len(sys.argv) > 1 else "h100", 0
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.check", description=__doc__.splitlines()[1])
+    parser.add_argument("gpu", nargs="?", default="h100", help="a target (h100)")
+    gpu, bad = parser.parse_args().gpu, 0
     with Store.open(default_store()) as store:
         print(f"{CudaCompiler(store, load_target(gpu).toolchain['arch']).name}: compiled, not run")
         for found in check(gpu, store):

@@ -6,8 +6,8 @@ run goes to NAME_peers.jsonl beside the rows: cuDNN's choice of an engine is a m
 should not shine because its peer had a bad day.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,11 @@ def _write(path: Path, rows: Iterable[Row], *, sort_keys: bool = False) -> None:
 
 def main() -> int:
     """Merge, write, say how much."""
-    path, target = Path(sys.argv[1]), Path(sys.argv[1]).stem
-    folders = [Path(text) for text in sys.argv[2:]]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.keep", description=__doc__.splitlines()[1])
+    parser.add_argument("rows", type=Path, help="the rows to add to, named after the target: docs/performance/gpu/h100.jsonl")
+    parser.add_argument("out", type=Path, nargs="+", help="folders that `python -m benchmarks.gpu --out` wrote")
+    options = parser.parse_args()
+    path, target, folders = options.rows, options.rows.stem, options.out
     fresh = [row for folder in folders for row in read(folder / "rows.jsonl")]
     fresh = [row for row in fresh if row["verdict"]["outcome"] == "ok" and row["target"] == target]
     before = read(path)

@@ -6,13 +6,15 @@ libraries take turns, as in a comparison, or a device that warms up meanwhile wo
 that are not named keep their start values. For finding out what bounds a kernel, not for results.
 """
 
+import argparse
 import itertools
-import sys
 
+from benchmarks.modelled_points import chosen_values
 from generators.generator import Expert
 from harness.case import Case
 from harness.cuda.compare import ratio, take
 from harness.cuda.evaluate import SPARSE, reference_item
+from harness.errors import BadRequest, HarnessError
 from harness.kernel import Candidate
 from harness.prompt import parse_prompt
 from harness.record import Verdict
@@ -32,16 +34,22 @@ def matching(session: CudaSession, right: CudaSession) -> Verdict:
 
 def main() -> int:
     """Build all points at once, check each, time them in turns, print a line each, fastest first, with its ratio to the best library."""
-    gpu, sentence, name, *given = sys.argv[1:]
-    spec = parse_prompt(f"{sentence} on this machine").spec
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.sweep", description=__doc__.splitlines()[1])
+    parser.add_argument("gpu", help="a target, as h100")
+    parser.add_argument("operator", help='as in a prompt: "fp16 GEMM 1000x1000x1000 nt"')
+    parser.add_argument("sketch", help="as gemm_cuda_wgmma")
+    parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
+    options = parser.parse_args()
+    gpu, name = options.gpu, options.sketch
+    spec = parse_prompt(f"{options.operator} on this machine").spec
     with Store.open(default_store()) as store:
         bench, author = Workbench(store), Expert()
         target, case = bench.target(gpu), Case(target=gpu, spec=spec)
         serving = {one.name: one for one in author.sketches(target, spec)}
         if name not in serving:
-            raise SystemExit(f"{name} does not serve {case.slug}; choose from {', '.join(serving)}")
+            raise BadRequest(f"{name} does not serve {case.slug}; choose from {', '.join(serving)}")
         sketch = serving[name]
-        chosen = {key: [int(value) for value in values.split(",")] for key, values in (text.split("=") for text in given)}
+        chosen = chosen_values(options.values, name, sketch.start)
         points = [sketch.start | dict(zip(chosen, values, strict=True)) for values in itertools.product(*chosen.values())]
         candidates = [Candidate.of(name, point) for point in points if sketch.legal(point)]
         script = author.kernel_script(target, sketch)
@@ -70,4 +78,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except HarnessError as refused:
+        raise SystemExit(str(refused)) from None

@@ -1,0 +1,40 @@
+"""Every benchmark that can be run says what it does and takes."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _module(path):
+    words = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(words[:-1] if words[-1] == "__main__" else words)
+
+
+COMMANDS = sorted(
+    _module(path) for path in (ROOT / "benchmarks").rglob("*.py") if path.name == "__main__.py" or "\nif __name__ ==" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_benchmark_says_what_it_takes(module):
+    """A mistyped `--help` that began to measure, or wrote a file of that name, would be worse than none."""
+    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("usage: ")
+
+
+def test_every_benchmark_has_its_command():
+    """Where a docstring names `python -m benchmarks.X`, that is a command."""
+    named = set()
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        told = ast.get_docstring(ast.parse(path.read_text())) or ""
+        named |= {word.strip("`.,:;") for word in told.replace("python -m ", "\0").split("\0")[1:] for word in [word.split()[0]]}
+    named = {name for name in named if name.startswith("benchmarks")}
+
+    assert named <= {*COMMANDS}, named - {*COMMANDS}
