@@ -28,6 +28,7 @@ from harness.target import load_target
 from suites.selftest.scripted_llm import ScriptedLlm
 
 RECORDING = GENERATORS / "llm" / "recordings" / "gemm_cuda.jsonl"
+BLIND = RECORDING.with_name("blind_cuda.jsonl")
 REQUEST = parse_prompt(SENTENCE)
 TARGET = load_target(REQUEST.target)
 LAUNCH = {"kernel": "gemm", "when": "m * n > 0", "grid": ["ceil(m / bm)"], "block": "128", "args": ["operand:A", "int:m"]}
@@ -57,25 +58,33 @@ def nvrtc():
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="module")
-def drafted(bench, nvrtc):
-    return draft(author(f"replay:{RECORDING}"), TARGET, REQUEST.spec, bench.store)
+@pytest.mark.slow
+def test_the_recorded_run_is_repaired_until_it_compiles(bench, nvrtc, caplog):
+    attempts, kernels = draft(author(f"replay:{RECORDING}"), TARGET, REQUEST.spec, bench.store)
+
+    assert [False, False, True] == [attempt.verdict.ok for attempt in attempts]
+    assert "unknown name bm" in attempts[0].verdict.reason
+    assert "local memory" in attempts[1].verdict.reason
+    assert 3 == len(kernels)
+    assert all(" 0 spilled" in line for line in kernels)
+    assert "stale" not in caplog.text
 
 
 @pytest.mark.slow
-def test_the_recorded_run_goes_on_until_it_compiles(drafted):
-    attempts, kernels = drafted
+def test_the_blind_run_goes_on_until_it_compiles(bench, nvrtc, caplog):
+    attempts, kernels = draft(author(f"replay:{BLIND}"), TARGET, REQUEST.spec, bench.store)
 
     assert [False, True] == [attempt.verdict.ok for attempt in attempts]
     assert "'BN' is not a name of lower-case letters" in attempts[0].verdict.reason
     assert 4 == len(kernels)
     assert all(" 0 spilled" in line for line in kernels)
+    assert "stale" not in caplog.text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("style", ["vanilla", "cot"])
-def test_the_recorded_plain_answers_compile(bench, nvrtc, style):
-    (attempt,), kernels = draft(author(f"replay:{RECORDING}", prompting=style), TARGET, REQUEST.spec, bench.store)
+def test_the_blind_plain_answers_compile(bench, nvrtc, style):
+    (attempt,), kernels = draft(author(f"replay:{BLIND}", prompting=style), TARGET, REQUEST.spec, bench.store)
 
     assert attempt.verdict.ok, str(attempt)
     assert kernels
