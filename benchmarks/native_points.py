@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 from math import inf
 from statistics import median
 from typing import Any
@@ -27,7 +28,7 @@ from harness.kernel import Candidate, Sketch
 from harness.prompt import parse_prompt
 from harness.record import Verdict
 from harness.runners.arena import Arena, Placement
-from harness.runners.native import NativeObject, Session
+from harness.runners.native import NativeObject
 from harness.stage import Stage
 from harness.store import Store, default_store
 from harness.verify import exact_mismatch, exact_operands, output_name, real_operands, timeout_s
@@ -53,12 +54,12 @@ def built(bench: Workbench, case: Case, sketch: Sketch, asked: list[str]) -> dic
 
 
 def heat(stage: Stage, arena: Arena, case: Case, items: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
-    """Check some contenders, print those that are wrong, and let the others take turns: the median of each slice."""
+    """Let the contenders that are right take turns: the median of each slice."""
+    right = [name for name, item in items.items() if is_right(stage, arena, case, name, item)]
+    arena.fill(real_operands(case.spec, np.random.default_rng(2)))
     with ExitStack() as stack:
-        opened = {name: stack.enter_context(stage.open(item, arena)) for name, item in items.items()}
-        sessions = right(opened, arena, case)
-        arena.fill(real_operands(case.spec, np.random.default_rng(2)))
-        end, found, names = time.monotonic() + seconds, {name: [] for name in sessions}, list(sessions)
+        sessions = {name: stack.enter_context(stage.open(items[name], arena)) for name in right}
+        end, found, names = time.monotonic() + seconds, {name: [] for name in right}, list(right)
         while names and (time.monotonic() < end or not found[names[0]]):
             for name in names:
                 timing = sessions[name].time(timeout_s=timeout_s(case.spec), samples=50, budget_s=SLICE_S)
@@ -67,24 +68,24 @@ def heat(stage: Stage, arena: Arena, case: Case, items: Mapping[str, Any], secon
     return found
 
 
-def right(sessions: Mapping[str, Session], arena: Arena, case: Case) -> dict[str, Session]:
-    """Return the contenders whose result is exact; print the others."""
+def is_right(stage: Stage, arena: Arena, case: Case, name: str, item: Any) -> bool:
+    """Whether the result is exact; print why not. Constant operands are there before a session is opened."""
     operands = exact_operands(case.spec, np.random.default_rng(1))
-    wanted, output, kept = case.spec.reference(operands), output_name(case.spec), {}
-    accumulates = any(operand.mode == "inout" for operand in case.spec.operands())
     arena.fill(operands)
-    for name, session in sessions.items():
-        if accumulates:
-            arena.fill(operands)
-        else:
-            arena.poison()
+    with stage.open(item, arena) as session:
         verdict = session.call(timeout_s(case.spec))
-        verdict = exact_mismatch(output, arena.values(output), wanted) if verdict.ok else verdict
-        if verdict.ok:
-            kept[name] = session
-        else:
-            print(f"{name}: {verdict}")
-    return kept
+    if verdict.ok:
+        output = output_name(case.spec)
+        verdict = exact_mismatch(output, arena.values(output), wanted(case))
+    if not verdict.ok:
+        print(f"{name}: {verdict}")
+    return verdict.ok
+
+
+@cache
+def wanted(case: Case) -> np.ndarray:
+    """Return the exact result."""
+    return case.spec.reference(exact_operands(case.spec, np.random.default_rng(1)))
 
 
 def show(found: Mapping[str, list[float]], anchor: str, case: Case) -> None:

@@ -176,6 +176,8 @@ def test_other_dtypes(kind, dtype, bench, target, layout, shared_worker):
     ("fields", "wanted"),
     [
         ({}, ["conv2d_direct"]),
+        ({"r": 1, "s": 1, "padding": 0}, ["conv2d_direct", "conv2d_im2col"]),
+        ({"r": 1, "s": 1, "padding": 0, "layout": "nhwc"}, ["conv2d_direct"]),
         ({"groups": 4}, ["conv2d_direct"]),
         ({"groups": 40, "f": 40}, ["conv2d_depthwise"]),
         ({"groups": 40, "f": 80}, ["conv2d_direct"]),
