@@ -92,7 +92,7 @@ def test_the_blind_plain_answers_compile(bench, nvrtc, style):
 
 def test_what_is_known_to_be_slow_goes_back(bench, nvrtc):
     """A model may repair it; a plain answer, for which nobody asks again, is taken with a note."""
-    slow = FILE.replace("int i =", "float kept[32]; for (int j = 0; j < 32; j++) kept[j] = a[j];\n  int i =").replace("* a[i]", "* kept[i % count % 32]")
+    slow = FILE.replace("int i =", "float kept[32]; for (int j = 0; j < 32; j++) kept[j * count % 32] = a[j];\n  int i =").replace("* a[i]", "* kept[i % count % 32]")
     sketch = FILE.split("```json")[1].split("```")[0]
     script = f"```python\n{FILE_SCRIPT}```"
     answers = {("sketch", 0): f'```json\n{{"plan": {sketch}}}\n```'}
