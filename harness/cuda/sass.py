@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from harness.cuda.compiler import wheel_folder
@@ -45,8 +46,13 @@ class Listing:
         return min((one for one in counted if one[0]), key=lambda one: (-one[0] / len(one[1]), len(one[1])), default=(0, ()))[1]
 
 
+@lru_cache(maxsize=256)
 def disassemble(cubin: Path) -> Listing:
-    """Disassemble; raise `ToolchainError` where no disassembler is installed, `TimeoutExpired` where there is too much code."""
+    """
+    Disassemble a file whose name belongs to its content, as an artefact's does; every size that it serves asks again.
+
+    Raise `ToolchainError` where no disassembler is installed, `TimeoutExpired` where there is too much code.
+    """
     wheels = wheel_folder()
     tool = wheels / "bin" / "nvdisasm" if wheels else None
     path = str(tool) if tool and tool.exists() else shutil.which("nvdisasm") or "/usr/local/cuda/bin/nvdisasm"
