@@ -13,6 +13,7 @@ from statistics import median
 from harness.baselines import Baseline
 from harness.cuda.build import CudaObject
 from harness.cuda.evaluate import CudaEvaluator, reference_item, timed, verify_on_gpu
+from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.operators import spec_from_json
 from harness.race import LEADERS
@@ -117,4 +118,7 @@ class CudaTuner(Tuner):
 
 
 def _first(built: list[CudaObject | Verdict]) -> CudaObject:
-    return next(item for item in built if not isinstance(item, Verdict))
+    """Return the first start point that compiles; raise `HarnessError` where none does."""
+    if (found := next((item for item in built if not isinstance(item, Verdict)), None)) is None:
+        raise HarnessError(f"no start point compiles; the first fails with {built[0]}")
+    return found

@@ -12,7 +12,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +225,15 @@ class CudaSession:
         )
 
     def matches(self, other: "CudaSession", timeout_s: float) -> Verdict:
-        """Compare outputs with another session's, bit for bit, on the device; for operands whose sums are exact."""
-        if not self.verdict.ok or not (self._reopen() and other._reopen()):
+        """
+        Compare outputs with another session's, bit for bit, on the device; for operands whose sums are exact.
+
+        Where the other one cannot run nothing is known of this one: its own verdict stays, the other's is returned.
+        """
+        if not (self.verdict.ok and self._reopen()):
             return self.verdict
+        if not (other.verdict.ok and other._reopen()):
+            return replace(other.verdict, reason=f"what it is compared with cannot run: {other.verdict}")
         reply = self._ask("matches", timeout_s, other=other.slot)
         if self.verdict.ok and (reply["differ"] or reply["harm"]):
             reason = reply["harm"] or f"{reply['differ']} elements differ from the other's, the first is {reply['first']}"

@@ -3,7 +3,7 @@ A stand-in for the device process where no GPU is: it speaks the protocol of `ha
 
 Run as `python pretend_gpu.py ...` in the place of that module. Launches are taken for fp32 products, with the arguments A,
 B, C, m, n, k, lda, ldb, ldc, alpha, beta. What a kernel does is told by its name: ``short_*`` leaves the last step of k
-out, ``dies_*`` ends the process, ``hangs_*`` never returns; ``NUMBER`` at the end is the microseconds that a call takes.
+out, ``dies_*`` ends the process, ``hangs_*`` never returns, ``stranger_*`` ends it where it is opened; ``NUMBER`` at the end is the microseconds that a call takes.
 """
 
 import json
@@ -63,6 +63,8 @@ def act(name: str) -> None:
 def opened(request: dict) -> dict:
     """Keep what a session runs."""
     name, _ = next(iter(request["modules"].values()), ("none_1", ""))  # nothing is launched for an empty output
+    if name.startswith("stranger_"):
+        os._exit(4)
     sessions[request["slot"]] = {"name": name, "plan": request["plan"], "problem": request["problem"]}
     return {"describe": "", "workspace_bytes": 0}
 

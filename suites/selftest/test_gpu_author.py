@@ -12,11 +12,12 @@ from generators.vanilla import PlainAuthor
 from harness.case import Case
 from harness.compare import rebuild
 from harness.cuda.compiler import CudaCompiler, version
-from harness.drafting import judge, recall, settle
-from harness.errors import AuthorError, ToolchainError
+from harness.cuda.tune import _first
+from harness.drafting import judge, recall, settle, starts_of
+from harness.errors import AuthorError, HarnessError, ToolchainError
 from harness.prompt import parse_prompt
-from harness.record import Outcome
-from harness.runners.cuda import CudaWorker, DeviceProcess, helpers
+from harness.record import Outcome, Verdict
+from harness.runners.cuda import CudaWorker, DeviceProblem, DeviceProcess, helpers
 from harness.store import Store
 from harness.tune import Budget, tuner_of
 from harness.workbench import Workbench
@@ -80,6 +81,13 @@ def bench(tmp_path, monkeypatch):
         yield Workbench(store)
 
 
+def built(bench, target, name):
+    """Return the objects of the first draft whose kernels are called so."""
+    writer, _ = author({("sketch", 0): SKETCH, ("kernel", 0): kernel(name)})
+    draft = writer.propose(target, CASE.spec, [])
+    return bench.builder(target, draft.sketch, draft.script, CASE.spec, trusted=False).build(starts_of(draft)[:1])
+
+
 def tuned(bench, writer, run):
     return tuner_of(bench.target("h100"))(bench, CASE, writer, run=run, budget=Budget(evaluations=8, seconds=20), policy=policy("expert")).run()
 
@@ -119,6 +127,24 @@ def test_a_kernel_that_ends_the_process_is_a_verdict(bench, monkeypatch, name, o
     attempt = judge(bench, CASE, draft, 1, 0)
 
     assert (outcome, True) == (attempt.verdict.outcome, why in attempt.verdict.reason)
+
+
+def test_agreement_with_what_cannot_run_is_none(bench):
+    """A library that cannot be opened vouches for nothing."""
+    target = bench.target("h100")
+    with bench.worker(target) as worker:
+        items = {name: one for name in ("right", "stranger") for one in built(bench, target, name)}
+        right, stranger = (worker.open(item, DeviceProblem(spec=CASE.spec)) for item in items.values())
+        verdict = right.matches(stranger, 30)
+
+    assert not verdict.ok
+    assert "what it is compared with cannot run" in verdict.reason
+    assert right.verdict.ok
+
+
+def test_a_tuning_of_which_nothing_compiles_says_so():
+    with pytest.raises(HarnessError, match="no start point compiles; the first fails with COMPILE: no such name"):
+        _first([Verdict(outcome=Outcome.COMPILE, reason="no such name")])
 
 
 def test_a_plain_answer_is_measured_as_it_comes(bench):
