@@ -135,14 +135,18 @@ class Neighbourly:
 
 
 def fitted(sketch: Sketch, candidate: Candidate) -> Candidate | None:
-    """Return another shape's point with every value rounded to one that is legal here, or None where they are not together."""
-    values = dict(candidate.values)
+    """
+    Return another shape's point with every value rounded to one that is legal here, or None where they are not together.
+
+    A tunable that came after the point was found takes its start.
+    """
+    values = {**sketch.start, **dict(candidate.values)}
     if candidate.sketch != sketch.name or values.keys() != {tunable.name for tunable in sketch.tunables}:
         return None
     rounded = {t.name: min(t.values, key=lambda value: abs(value - values[t.name])) for t in sketch.tunables}
     if not sketch.legal(rounded):
         return None
-    return Candidate.of(sketch.name, rounded, candidate.moves if rounded == values else ())
+    return Candidate.of(sketch.name, rounded, candidate.moves if rounded == dict(candidate.values) else ())
 
 
 def untuned(bench: Workbench, case: Case, author: Author, *, run: str) -> Tuned:

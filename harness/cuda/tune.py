@@ -68,11 +68,11 @@ class CudaTuner(Tuner):
         return list(dict.fromkeys(self._fitting(near)))[:NEAR]
 
     def _fitting(self, records: Iterable[Record]) -> list[Candidate]:
-        """Return the points of winners, made legal here, whose sketches serve the case; tunables that came later at their start."""
+        """Return the points of winners, made legal here, whose sketches serve the case."""
         sketches = {sketch.name: sketch for sketch in self._author.sketches(self._target, self._case.spec)}
         points = (Candidate.from_json(record.candidate) for record in records)
         served = ((sketches[point.sketch], point) for point in points if point.sketch in sketches)
-        found = (fitted(sketch, Candidate.of(sketch.name, {**sketch.start, **dict(point.values)}, point.moves)) for sketch, point in served)
+        found = (fitted(sketch, point) for sketch, point in served)
         return [point for point in found if point]
 
     def _measure_starts(self, starts: list[Candidate], evaluator: CudaEvaluator, search: Search) -> None:

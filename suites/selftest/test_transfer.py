@@ -199,6 +199,8 @@ def test_a_point_that_does_not_fit(host):
     largest = {t.name: t.values[-1] for t in sketch.tunables}
 
     assert start == fitted(sketch, start)
+    before = {name: value for name, value in sketch.start.items() if name != "prefetch_c"}
+    assert start == fitted(sketch, Candidate.of(sketch.name, before)), "a tunable that came later takes its start"
     assert fitted(sketch, replace(start, sketch="gemm_small")) is None
     assert fitted(sketch, Candidate.of(sketch.name, {**sketch.start, "new": 1})) is None
     assert fitted(sketch, Candidate.of(sketch.name, largest)) is None
