@@ -17,6 +17,7 @@ from benchmarks.gpu.sets import Restricted
 from harness.case import Case
 from harness.compare import rebuild
 from harness.cuda.evaluate import verify_on_gpu
+from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.operators import spec_from_json
 from harness.record import Record, Verdict
@@ -97,4 +98,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except HarnessError as refused:
+        raise SystemExit(str(refused)) from None

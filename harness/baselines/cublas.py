@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.case import Case
-from harness.cuda.build import CudaObject
 from harness.cuda.compiler import library_candidates
+from harness.cuda.peer import CudaPeer
 from harness.dtype import DType
 from harness.errors import ToolchainError
 from harness.target import Target
-from harness.toolchain import Toolchain
 
 DATA_TYPES = {"fp32": 0, "fp16": 2, "bf16": 14, "fp8": 28, "int8": 3, "int32": 10}
 """cudaDataType by our dtypes (library_types.h)."""
@@ -23,11 +22,10 @@ WORKSPACE_BYTES = 64 << 20
 SERVED = (DType.F32, DType.F16, DType.BF16)
 
 
-class CuBlas:
+class CuBlas(CudaPeer):
     """The library of the CUDA toolkit, of its wheel, or of the wheel that came with PyTorch."""
 
     name = "cublas"
-    runners = ("cuda",)
     quick = True
     """Loads in a moment: tuning may compare answers with it."""
 
@@ -41,14 +39,6 @@ class CuBlas:
     def unavailable(self, case: Case, target: Target) -> str | None:
         """Return that the library is missing, if it is."""
         return missing("cublas", "libcublas")
-
-    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
-        """Return nothing: defaults are the point."""
-        return {}
-
-    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
-        """Return the peer."""
-        return CudaObject(name=self.name, peer=__name__)
 
 
 def missing(name: str, stem: str) -> str | None:

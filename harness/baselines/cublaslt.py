@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Any
 
 from harness.baselines.cublas import (
@@ -16,10 +15,9 @@ from harness.baselines.cublas import (
     require,
 )
 from harness.case import Case
-from harness.cuda.build import CudaObject
+from harness.cuda.peer import Chooses, Launch
 from harness.dtype import DType
 from harness.target import Target
-from harness.toolchain import Toolchain
 
 WANTED = 24
 """Algorithms asked for; the heuristics rarely offer more than a dozen."""
@@ -28,7 +26,6 @@ MAX_WORKSPACE = 1
 ALIGNMENTS = (5, 6, 7, 8)
 RESULTS = {"int8": "int32", "fp8": "fp16"}
 """The dtype of C where it is not that of A and B."""
-Launch = Callable[[Mapping[str, int]], None]
 
 
 class Heuristic(ctypes.Structure):
@@ -59,12 +56,8 @@ class CuBlasLt(CuBlas):
         """Return that the library is missing, if it is."""
         return missing("cublaslt", "libcublasLt")
 
-    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
-        """Return the peer."""
-        return CudaObject(name=self.name, peer=__name__)
 
-
-class DevicePeer:
+class DevicePeer(Chooses):
     """One matmul plan and the algorithms for it."""
 
     workspace_bytes = WORKSPACE_BYTES
@@ -84,19 +77,11 @@ class DevicePeer:
         size = {"fp32": 4, "int8": 1, "fp8": 1}.get(facts["dtype"], 2)
         aligned = all(dims[name] * size % 16 == 0 for name in ("lda", "ldb", "ldc"))
         self._offered = self._heuristics(16 if aligned else size)
-        self._chosen = 0
         self.describe = f"algorithms={len(self._offered)}"
 
     def tune(self, measure: Callable[[Launch], float], operands: Mapping[str, int]) -> None:
         """Time every algorithm and keep the fastest."""
-        seconds = []
-        for index in range(len(self._offered)):
-            self._chosen = index
-            try:
-                seconds.append(measure(self.launch))
-            except Exception:  # an algorithm that cannot run here
-                seconds.append(inf)
-        self._chosen = seconds.index(min(seconds))
+        super().tune(measure, operands)
         self.describe = f"algorithms={len(self._offered)} chosen={self._chosen}"
 
     def poison(self) -> None:

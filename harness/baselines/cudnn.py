@@ -5,20 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.case import Case
-from harness.cuda.build import CudaObject
+from harness.cuda.peer import CudaPeer
 from harness.cuda.tensors import tensor
 from harness.dtype import DType
 from harness.target import Target
-from harness.toolchain import Toolchain
 
 SERVED = (DType.F32, DType.F16, DType.BF16)
 
 
-class CuDnn:
+class CuDnn(CudaPeer):
     """The library that comes with PyTorch."""
 
     name = "cudnn"
-    runners = ("cuda",)
 
     def offers(self, case: Case) -> bool:
         """Convolution in the dtypes of `SERVED`, channels last, results in the same, nothing fused."""
@@ -33,14 +31,6 @@ class CuDnn:
         if importlib.util.find_spec("torch") is None:
             return "cudnn: PyTorch is not installed; run pip install torch"
         return None
-
-    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
-        """Return nothing: defaults are the point."""
-        return {}
-
-    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
-        """Return the peer."""
-        return CudaObject(name=self.name, peer=__name__)
 
 
 class DevicePeer:

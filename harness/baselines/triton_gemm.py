@@ -1,16 +1,14 @@
 """Triton at its best: a GEMM by pointers and one by tensor descriptors, every configuration timed on the case, the fastest is the peer."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
-from math import inf
+from collections.abc import Mapping
 from typing import Any
 
 from harness.case import Case
-from harness.cuda.build import CudaObject
+from harness.cuda.peer import Chooses, CudaPeer
 from harness.cuda.tensors import tensor
 from harness.dtype import DType
 from harness.target import Target
-from harness.toolchain import Toolchain
 
 SERVED = (DType.F16, DType.BF16)
 TILES = (
@@ -24,14 +22,12 @@ TILES = (
     (16, 64, 128, 1, 5, 4),
 )
 """Tiles that Triton's own tutorials offer for Hopper, and a few for few rows."""
-Launch = Callable[[Mapping[str, int]], None]
 
 
-class Triton:
+class Triton(CudaPeer):
     """What PyTorch's compiler writes matrix products in."""
 
     name = "triton"
-    runners = ("cuda",)
 
     def offers(self, case: Case) -> bool:
         """GEMM in the dtypes of `SERVED`, results in the same, on an NVIDIA GPU."""
@@ -43,16 +39,8 @@ class Triton:
         lacking = [name for name in ("triton", "torch") if importlib.util.find_spec(name) is None]
         return f"triton: {' and '.join(lacking)} not installed; run pip install torch triton" if lacking else None
 
-    def environment(self, case: Case, target: Target) -> Mapping[str, str]:
-        """Return nothing: defaults are the point."""
-        return {}
 
-    def build(self, toolchain: Toolchain, target: Target, case: Case) -> CudaObject:
-        """Return the peer."""
-        return CudaObject(name=self.name, peer=__name__)
-
-
-class DevicePeer:
+class DevicePeer(Chooses):
     """One product in the device process, and the configurations for it."""
 
     workspace_bytes = 0
@@ -69,19 +57,7 @@ class DevicePeer:
         whole = all(self._dims[name] % 8 == 0 for name in ("lda", "ldb", "ldc"))
         described = whole and self._beta == 0 and device.properties["capability_major"] >= 9
         self._offered = [(way, tile) for way in (self._pointers, *[self._descriptors] * described) for tile in TILES]
-        self._chosen = 0
         self.describe = f"version={triton.__version__}"
-
-    def tune(self, measure: Callable[[Launch], float], operands: Mapping[str, int]) -> None:
-        """Time every configuration and keep the fastest."""
-        seconds = []
-        for index in range(len(self._offered)):
-            self._chosen = index
-            try:
-                seconds.append(measure(self.launch))
-            except Exception:  # more shared memory than there is, or nothing the compiler takes
-                seconds.append(inf)
-        self._chosen = seconds.index(min(seconds))
 
     def poison(self) -> None:
         """There is no workspace."""

@@ -294,9 +294,7 @@ def pytest_run(*options: str, **environment: str) -> subprocess.CompletedProcess
 def replayed(*options: str, recording: str = "gemm_x86", **environment: str) -> subprocess.CompletedProcess[str]:
     sentence = f"fp32 GEMM {RECORDED_CASE.removeprefix('host-sgemm-')} on this machine"
     answers = RECORDING.with_name(f"{recording}.jsonl")
-    return pytest_run(
-        "--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "4", *options, **environment
-    )
+    return pytest_run("--prompt", sentence, "--llm", f"replay:{answers}", "--tune-evals", "4", *options, **environment)
 
 
 @pytest.mark.slow
