@@ -5,14 +5,14 @@ What libraries take on the emulated targets, for those who cannot run them: writ
 
 Computes what no line of the file answers for the model as it is now, drops lines of another model or library once their
 successor is there, and prints how each time moved. Every line is written when it is known, so a run may be stopped and
-started again. Needs the library: a network the first time, nothing from the system.
+started again. A library that cannot be had is left out, and named with the remedy in the end.
 """
 
 import argparse
 from collections.abc import Iterator
 
 from harness.case import Case
-from harness.errors import HarnessError
+from harness.errors import BaselineUnavailable, HarnessError
 from harness.library_times import SHIPPED, LibraryTime, Question, library_time, shipped_times, to_json
 from harness.modelled import questions
 from harness.operators import operators
@@ -66,9 +66,13 @@ def main() -> None:
         bench = Workbench(store)
         times = {(t.spec, t.library, t.memory, t.timed_at): t for t in shipped_times(chosen.target)}
         wanted = list(asked(bench, chosen))
+        refusals: dict[str, None] = {}
         for question in wanted:
             try:
                 found = library_time(bench, question)
+            except BaselineUnavailable as refused:
+                refusals[str(refused)] = None
+                continue
             except HarnessError as refused:
                 raise SystemExit(str(refused)) from None
             name = (found.spec, found.library, found.memory, found.timed_at)
@@ -80,6 +84,8 @@ def main() -> None:
             said = found.facts.get("core", found.verdict)
             print(LINE.format(found.spec, found.library, found.memory, f"{found.seconds * 1e3:.3f}", moved, said), flush=True)
         write(chosen.target, current(times, wanted))
+    if refusals:
+        raise SystemExit("\n".join(refusals))
 
 
 if __name__ == "__main__":

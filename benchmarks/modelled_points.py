@@ -3,28 +3,34 @@ Time chosen points of a sketch on an emulated target, under every memory model.
 
     python -m benchmarks.modelled_points c910 "fp32 GEMM 512x512x512" mr=4,6 lmul=1,4 splat=0,1
     python -m benchmarks.modelled_points c910 "fp32 GEMM 512x512x512" --published
+    python -m benchmarks.modelled_points a76 "fp32 GEMM 512x512x512" --without-costs
 
 Every legal combination of the values is built and timed at the points of a tuning evaluation; tunables that are not
 named keep the values of the first guess, which is the first line. `--published` adds the published kernels of the
 target's instruction set that are points of our space: OpenBLAS's C910V kernel (16 x 4, elements of the narrow side
 copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our C is the transpose of its) and ACL's
-a64_sgemm_8x12 (by-element FMLA on 24 accumulators). For finding out what bounds a kernel, not for results.
+a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the model's costs away one at a time instead
+of changing its memory: what a kernel gains is what that cost bounds it by. For finding out, not for results.
 """
 
 import argparse
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from benchmarks import finish
 from generators.generator import Expert
-from harness.errors import BadRequest, HarnessError
+from harness.errors import BadRequest
 from harness.kernel import Candidate, Sketch
 from harness.library_times import time_sample
+from harness.modelled import PUBLISHED as AS_PUBLISHED
 from harness.modelled import memory_models
 from harness.prompt import parse_prompt
 from harness.record import Verdict
 from harness.sampling import TUNED_FLOPS, sample
 from harness.store import Store, default_store
+from harness.target import Fact, Target
 from harness.workbench import Workbench
 
 PUBLISHED = {
@@ -58,13 +64,33 @@ def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: 
             yield " ".join(f"{key}={point[key]}" for key in chosen), point
 
 
+def without_costs(target: Target) -> dict[str, Target]:
+    """Return a target, then itself with one cost of its model taken away, then with all of them, by name."""
+    no_miss = {"memory": "0 0 0"}
+    at_once = tuple(replace(cache, latency_cycles=0, occupancy_cycles=0) for cache in target.caches)
+    return {
+        AS_PUBLISHED: target,
+        "no mispredictions": _retimed(target, {"mispredict": "0"}),
+        "memory at once": _retimed(target, no_miss),
+        "memory and caches at once": replace(_retimed(target, no_miss), caches=at_once),
+        "issue of 8": _retimed(target, {"issue_width": "8"}),
+        "all of these": replace(_retimed(target, {**no_miss, "mispredict": "0", "issue_width": "8"}), caches=at_once),
+    }
+
+
+def _retimed(target: Target, values: Mapping[str, str]) -> Target:
+    facts = {key: Fact(value=value, source="variant: a cost taken away") for key, value in values.items()}
+    return replace(target, timing={**target.timing, **facts})
+
+
 def main() -> None:
-    """Print one line a point: GFLOP/s under each memory model."""
+    """Print one line a point: GFLOP/s under each model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.modelled_points", description=__doc__.splitlines()[1])
     parser.add_argument("target")
     parser.add_argument("operator", help='as in a prompt: "fp32 GEMM 512x512x512"')
     parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
     parser.add_argument("--published", action="store_true", help="add the structures of published kernels")
+    parser.add_argument("--without-costs", action="store_true", help="the model without one of its costs at a time, instead of other memories")
     chosen = parser.parse_intermixed_args()
     spec = parse_prompt(f"{chosen.operator} on this machine").spec
     with Store.open(default_store()) as store:
@@ -72,7 +98,7 @@ def main() -> None:
         target = bench.target(chosen.target)
         sketch = author.sketches(target, spec)[0]
         builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
-        models, at = memory_models(target), sample(spec, TUNED_FLOPS)
+        models, at = (without_costs if chosen.without_costs else memory_models)(target), sample(spec, TUNED_FLOPS)
         print(f"{spec.slug}, {sketch.name}; GFLOP/s {' / '.join(models)}, of {target.peak(spec.dtype.value)}")
         guess = author.start_points(target, spec, sketch)[0]
         for name, values in points(sketch, guess, chosen.values, target.isa, chosen.published):
@@ -88,7 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HarnessError as refused:
-        raise SystemExit(str(refused)) from None
+    finish(main)

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import finish
 from benchmarks.modelled_points import points
 from generators.generator import Expert
 from harness.case import Case
-from harness.errors import BadRequest, HarnessError
+from harness.errors import BadRequest
 from harness.kernel import Candidate, Sketch
 from harness.prompt import parse_prompt
 from harness.record import Verdict
@@ -136,7 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except HarnessError as refused:
-        raise SystemExit(str(refused)) from None
+    finish(main)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from harness.errors import HarnessError, ToolchainError
 from harness.store import Store, default_store
-from reports.page import render_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTH_PX, HEIGHT_PX = 1180, 1500
@@ -45,6 +44,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=PICTURE)
     given = parser.parse_args()
     try:
+        from reports.page import render_page
+
         with Store.open(given.store) as store, tempfile.TemporaryDirectory() as place:
             page = Path(place) / "page.html"
             page.write_text(render_page(store, given.run), encoding="utf-8")

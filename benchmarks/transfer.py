@@ -1,7 +1,8 @@
 """
 What similar shapes are worth: `python -m benchmarks.transfer [--seed 1] [--draws 6] [--skip 0] [--seconds 8] [--share 0.25]`.
 
-The anchors (GEMM's sets ``small``, ``odd``, part of ``skinny`` and ``smoke``) are tuned once and stay in the store. Then, for
+The anchors (GEMM's sets ``small``, ``odd``, part of ``skinny`` and ``smoke``, one of A and one of B transposed) are tuned once
+and stay in the store. Then, for
 shapes drawn at random: an operator taken over as it is, one tuned from the analytical model's points and one tuned from the
 neighbours' points with a share of that one's evaluations take turns over the same memory. Prints for each shape how fast
 the first and the last are, the tuning from the model counting as 1.
@@ -33,7 +34,8 @@ from harness.verify import real_operands, timeout_s
 from harness.workbench import Workbench
 
 SETS = operators()["gemm"].shape_sets
-ANCHORS = (*SETS["small"], *SETS["odd"], *SETS["smoke"][:2], *SETS["skinny"][::3])
+TRANSPOSED = tuple(GemmSpec(m=192, n=192, k=192, trans_a=a, trans_b=not a) for a in (True, False))
+ANCHORS = (*SETS["small"], *SETS["odd"], *SETS["smoke"][:2], *SETS["skinny"][::3], *TRANSPOSED)
 
 
 class Named(Expert):
@@ -113,7 +115,7 @@ def main() -> None:
         shapes = list(enumerate(drawn(operators()["gemm"], options.seed, options.draws)))[options.skip :]
         found = [study.study(spec, number) for number, spec in shapes]
     as_it_is, warm = (geometric_mean(column) for column in zip(*found, strict=True))
-    print(f"geometric means over {len(found)} shapes: untuned {as_it_is:.2f}, from neighbours {warm:.2f}")
+    print(f"geometric means over {len(found)} shapes: untuned {as_it_is:.2f}, from neighbours {warm:.2f} with {options.share:.0%} of the evaluations")
 
 
 if __name__ == "__main__":

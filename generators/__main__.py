@@ -1,4 +1,4 @@
-"""``python -m generators factors MANUAL [--llm NAME]``: what a manual states of the hardware factors, and what it lacks."""
+"""``python -m generators factors MANUAL [--llm NAME [--case ID]]``: what a manual states of the hardware factors, and what it lacks."""
 
 import argparse
 import sys
@@ -20,10 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     factors.add_argument(
         "--llm", default="", metavar="NAME", help="as pytest's --llm; default: the deterministic reader"
     )
+    factors.add_argument("--case", default="", help="under which a recording holds the answers, as in k1-sgemm-256x256x256")
     given = parser.parse_args(arguments)
     try:
         llm = Metered(open_llm(given.llm), Limits()) if given.llm else None
-        extraction = extract(read_manual(given.manual), llm, f"manual-{given.manual.stem}")
+        extraction = extract(read_manual(given.manual), llm, given.case or f"manual-{given.manual.stem}")
     except HarnessError as refused:
         print(f"{type(refused).__name__}: {refused}", file=sys.stderr)
         return 2

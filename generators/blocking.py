@@ -8,12 +8,16 @@ search begins with several shapes of the same idea.
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 from harness.kernel import Sketch, Tunable
 
 POINTS = 7
 WAYS_OF_A = ({"pack_a": 0, "a_once": 0}, {"pack_a": 2})
 """Other ways to come by A that the best micro-tile is tried with: in place, packed by the tiles of the first columns."""
+
+FRINGE = 1.05
+"""How much of the work may lie beyond the edges of C before a micro-tile is judged by it."""
 
 STREAMED_STEPS = 64
 """How far ahead panels of A are fetched that do not stay in L2, in k-steps: some times the latency of what lies beyond."""
@@ -44,16 +48,22 @@ def _micro_tiles(sketch: Sketch, tunables: Mapping[str, Tunable]) -> list[tuple[
     """
     Legal micro-tiles, fewest loads for an FMA first; less than 2 x 4 x FMA latency of work is no use.
 
-    Nor is one whose k-step takes less time than its columns of B take from L2: 6 x 32 on a K1.
+    Nor is one whose k-step takes less time than its columns of B take from L2: 6 x 32 on a K1. A tile on the edge costs as
+    much as any other: of 129 columns, 48 at a time need 144, 64 at a time 192.
     """
     names = sketch.names
     lanes, from_l2 = names["lanes"], 4 * names["l2_cycles"] / names["line_bytes"]
+
+    def covered(extent: str, step: int) -> float:
+        size = int(names.get(extent, 0))
+        return ceil(size / step) * step / size if size else 1.0
 
     def cost(tile: tuple[int, int]) -> float:
         mr, vectors = tile[0], tile[1] / lanes
         idle = max(0.0, 1 - mr * vectors / 10)
         waits = max(0.0, tile[1] * from_l2 / (mr * vectors) - 1)
-        return (mr + vectors) / (mr * vectors) + idle + waits
+        beyond = covered("m", mr) * covered("n", tile[1])
+        return ((mr + vectors) / (mr * vectors) + idle + waits) * max(1.0, beyond / FRINGE)
 
     tiles = [(mr, nr) for mr in tunables["mr"].values for nr in tunables["nr"].values]
     return sorted((tile for tile in tiles if sketch.legal({**sketch.start, "mr": tile[0], "nr": tile[1]})), key=cost)

@@ -117,12 +117,15 @@ def author(
     name: str,
     *,
     prompting: str = "ours",
+    draw: int = 0,
     budget: str = "",
     manual: Path | None = None,
     transcripts: Path | None = None,
 ) -> Author:
     """
     Return an author by the name `--llm` takes; ``budget`` is what `--llm-budget` takes, ``manual`` what `--manual`.
+
+    ``draw`` is for the plain ways of asking: which of several answers to the same question.
 
     With ``transcripts``, answers of a paid endpoint are kept there even where nobody asked to record them.
     """
@@ -138,7 +141,7 @@ def author(
         llm = Recorder(transcripts / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.jsonl", llm)
         LOG.info("answers are kept in %s; to go on after an interruption: --llm record:%s:%s", llm.path, llm.path, name)
     metered = Metered(llm, limits)
-    return LlmAuthor(metered, manual) if prompting == "ours" else PlainAuthor(metered, prompting)
+    return LlmAuthor(metered, manual) if prompting == "ours" else PlainAuthor(metered, prompting, draw)
 
 
 def policy_of(name: str, author: Author, target: Target, spec: OperatorSpec) -> Policy:

@@ -53,20 +53,27 @@ def _factor(name: str, meaning: str, low: float, high: float, pattern: str, quer
     return Factor(name=name, meaning=meaning, low=low, high=high, pattern=compiled, query=query)
 
 
+_CLAUSE = r"(?:(?![.;] ).)*?"
+"""Words up to the end of a clause: what follows says something else."""
+_CORES = (
+    rf"(?:^|[.;] )(?!{_CLAUSE}\b(?:L\d|level|cache|shared|private)\b{_CLAUSE}\bcores?\b)"
+    rf"{_CLAUSE}(?<![\d.])\b(?P<v>\d+|one|two|four|eight|twelve|sixteen)[- ](?:\w*-[\w-]+ (?=cores))?cores?\b"
+)
+"""A clause that counts cores; in one that speaks of a cache it is how many share that. ("Eight in-order cores")"""
 _BYTES = r"(?P<v>\d[\d.]*[ -]?(?:KiB|KB|Kbytes?|MiB|MB|Mbytes?))"
 FACTORS = (
     _factor("vector_bits", "width of a vector register, bits", 64, 4096, r"vector registers?\b.*?\b(?P<v>\d+)[- ]bits?\b", "vector register width bits VLEN"),
     _factor("vector_registers", "number of vector registers", 8, 512, r"\b(?P<v>\d+)\b[^.;]{0,30}?\bvector registers\b", "number of vector registers"),
     _factor("scalar_registers", "number of general-purpose registers", 8, 256, r"\b(?P<v>\d+)\b[^.;]{0,30}?\b(?:general[- ]purpose|scalar|integer) registers\b", "general purpose integer registers"),
     _factor("fma_per_cycle", "vector multiply-adds that can begin in a cycle", 0.125, 16, r"\b(?P<v>\d+|one|two|four)\b[^.;]{0,40}?\b(?:fused multiply-adds?|FMAs?)\b[^.;]{0,30}?\b(?:cycle|clock)", "fused multiply-add per cycle throughput"),
-    _factor("cores", "number of cores", 1, 1024, r"\b(?P<v>\d+|one|two|four|eight|sixteen)[- ]cores?\b", "number of cores"),
+    _factor("cores", "number of cores", 1, 1024, _CORES, "number of cores"),
     _factor("clock_hz", "clock frequency, Hz", 1e7, 1e10, r"(?P<v>\d[\d.]*\s?[GM]Hz)", "clock frequency GHz MHz"),
     *(
         factor
         for level, low, high in ((1, 2**12, 2**20), (2, 2**15, 2**26), (3, 2**18, 2**31))
         for factor in (
-            _factor(f"l{level}_bytes", f"size of the level-{level} data cache as one core sees it, bytes", low, high, rf"\b(?:L{level}|level[- ]{level})\b(?!.*instruction cache).*?{_BYTES}", f"L{level} level-{level} data cache size KB MB"),
-            _factor(f"l{level}_ways", f"ways of the level-{level} data cache", 1, 64, rf"\b(?:L{level}|level[- ]{level})\b(?!.*instruction cache).*?\b(?P<v>\d+)[- ]ways?\b", f"L{level} level-{level} cache associativity ways"),
+            _factor(f"l{level}_bytes", f"size of the level-{level} data cache as one core sees it, bytes", low, high, rf"\b(?:L{level}|level[- ]{level})\b(?!.*instruction cache){_CLAUSE}{_BYTES}", f"L{level} level-{level} data cache size KB MB"),
+            _factor(f"l{level}_ways", f"ways of the level-{level} data cache", 1, 64, rf"\b(?:L{level}|level[- ]{level})\b(?!.*instruction cache){_CLAUSE}\b(?P<v>\d+|two|four|eight|twelve|sixteen)[- ]ways?\b", f"L{level} level-{level} cache associativity ways"),
         )
     ),
     _factor("line_bytes", "bytes of a cache line", 16, 256, r"cache[- ]lines?\b[^.;]*?\b(?P<v>\d+)[- ]bytes?\b|\b(?P<w>\d+)[- ]bytes?\b[^.;]*?cache[- ]lines?\b", "cache line size bytes"),

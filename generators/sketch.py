@@ -9,7 +9,7 @@ numbers (and ``dtype``, ``out``) that are fixed for a case, which the kernel scr
 the C text finds as ``OPW_FIXED_NAME``. Both see the dtypes as ``dtype_fp32`` and ``out_fp32``, 1 or 0, and the scalars as
 ``scalar_0``, ``scalar_1``, ``in_order``, 1 where a timing model issues in program order, and ``l2_cycles``, which a line takes
 on its way from L2, 0 where that is not known. Under `starts` they may list points of their own, instead of the model's; under `parts` the files of C text that several sketches share and
-that stand before their own, if they have any.
+that stand before their own, if they have any and do not list it.
 `like` names a sketch whose declaration holds for all that this one does not declare itself (`parameters` and tunables are
 added, and so are names, which the other's formulas then see), and whose kernel script prints for it.
 """
@@ -29,7 +29,7 @@ from harness.kernel import Sketch, Tunable, TunableKind, digest
 from harness.operator import OperatorSpec
 from harness.target import Target
 
-EXTENSIONS = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "v", "fp16", "dotprod")
+EXTENSIONS = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "v", "zvfh", "fp16", "dotprod")
 """Instruction set extensions that a declaration may ask for, as ``has_avx512_vnni``."""
 SKETCHES = Path(__file__).parent / "sketches"
 
@@ -48,7 +48,8 @@ def load_sketch(name: str, target: Target, spec: OperatorSpec) -> Sketch:
     path = SKETCHES / f"{name}.toml"
     declared = _declaration(path)
     texts = [SKETCHES / part for part in declared.get("parts", ())]
-    texts += [own] if (own := path.with_suffix(".c")).exists() or not texts else []
+    own = path.with_suffix(".c")
+    texts += [own] if own not in texts and (own.exists() or not texts) else []
     source = json.dumps(declared["plan"]) if "plan" in declared else "\n".join(text.read_text() for text in texts)
     return resolve(name, source, declared, target, spec)
 

@@ -34,18 +34,22 @@ NOTHING: Mapping[str, Any] = {
 
 
 class PlainAuthor(LlmAuthor):
-    """Asks one question and takes the answer as it comes."""
+    """
+    Asks one question and takes the answer as it comes.
 
-    __slots__ = ("_style",)
+    ``draw`` says which answer of several to the same question is meant: each is another author with an operator of its own.
+    """
 
-    def __init__(self, llm: Any, style: str) -> None:
+    __slots__ = ("_draw", "_style")
+
+    def __init__(self, llm: Any, style: str, draw: int = 0) -> None:
         super().__init__(llm)
-        self._style = style
+        self._style, self._draw = style, draw
 
     @property
     def name(self) -> str:
-        """Return the model's name and the way it was asked."""
-        return f"{self.llm.name} {self._style}"
+        """Return the model's name, the way it was asked, and which of several answers it is."""
+        return f"{self.llm.name} {self._style}{f' {self._draw}' if self._draw else ''}"
 
     def fingerprint(self, target: Target, spec: OperatorSpec) -> str:
         """Return a digest of the model's name and the one template, whatever the case."""
@@ -59,7 +63,7 @@ class PlainAuthor(LlmAuthor):
         prompt = Prompt(
             case=case_of(target, spec),
             question=self._style,
-            round=0,
+            round=self._draw,
             text=templates.render(template, holes),
             fingerprint=templates.fingerprint(template),
             fixed=templates.fixed(template, holes),

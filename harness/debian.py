@@ -1,7 +1,8 @@
 """
 Debian packages, and sources, for peers that no wheel has: fetched by apt-get, pinned by version and hash, kept in the store.
 
-`python -m harness.debian blis libxsmm` fetches packages; nothing is installed. Who builds from a source fetches that.
+`python -m harness.debian blis libxsmm` fetches packages; nothing is installed. Who builds from a source, or for another
+processor, fetches that by a script of its own.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +22,7 @@ from harness.store import default_store
 
 FETCH_S = 300
 BASELINES = ("blis", "libxsmm")
-SOURCES = "deb-src http://deb.debian.org/debian bookworm main\n"
+MIRROR = "http://deb.debian.org/debian"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,7 @@ def fetch(package: Package) -> list[Path]:
         work = Path(name)
         _run(["apt-get", "download", f"{package.name}={package.version}"], work, package)
         file = next(work.glob("*.deb"))
-        if hashlib.sha256(file.read_bytes()).hexdigest() != package.sha256:
-            raise BaselineUnavailable(f"{package.name}: {file.name} is not the file that is pinned")
+        _check(file, package)
         _run(["dpkg-deb", "-x", file.name, "files"], work, package)
         place = _place(package)
         place.mkdir(parents=True, exist_ok=True)
@@ -69,31 +71,57 @@ def fetch(package: Package) -> list[Path]:
     return fetched(package)
 
 
+def fetch_foreign(packages: Sequence[Package], suite: str, architecture: str, into: Path) -> None:
+    """Unpack whole packages of a release of Debian for another processor; raise `BaselineUnavailable` with what went wrong."""
+    with _own_lists(f"deb {MIRROR} {suite} main\n", packages[0], architecture) as (apt, work):
+        for package in packages:
+            _run([*apt, "download", f"{package.name}={package.version}"], work, package)
+            file = next(work.glob(f"{package.name}_*.deb"))
+            _check(file, package)
+            _run(["dpkg-deb", "-x", str(file), str(into)], work, package)
+
+
 def fetch_source(source: SourcePackage) -> Path:
-    """Return a source's archive, fetched the first time, with lists and caches of our own; raise `BaselineUnavailable`."""
+    """Return a source's archive, fetched the first time; raise `BaselineUnavailable` with what went wrong."""
     kept = _place(source) / source.archive
     if kept.exists():
         return kept
-    if shutil.which("apt-get") is None:
-        raise BaselineUnavailable(f"{source.name}: this is no Debian, and its source comes by apt-get")
-    with tempfile.TemporaryDirectory(prefix="opwright-src-") as name:
-        work = Path(name)
-        (work / "lists" / "partial").mkdir(parents=True)
-        (work / "cache" / "archives" / "partial").mkdir(parents=True)
-        (work / "sources.list").write_text(SOURCES)
-        own = [f"Dir::Etc::sourcelist={work / 'sources.list'}", "Dir::Etc::sourceparts=-"]
-        own += [f"Dir::State::lists={work / 'lists'}", f"Dir::Cache={work / 'cache'}"]
-        apt = ["apt-get", "-q", *(word for option in own for word in ("-o", option))]
-        _run([*apt, "update"], work, source)
+    with _own_lists(f"deb-src {MIRROR} bookworm main\n", source) as (apt, work):
         _run([*apt, "source", "--download-only", f"{source.name}={source.version}"], work, source)
         file = work / source.archive
-        if hashlib.sha256(file.read_bytes()).hexdigest() != source.sha256:
-            raise BaselineUnavailable(f"{source.name}: {file.name} is not the file that is pinned")
+        _check(file, source)
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f"partial-{kept.name}")
         shutil.copyfile(file, partial)
         partial.replace(kept)
     return kept
+
+
+@contextmanager
+def _own_lists(
+    sources: str, wanted: Package | SourcePackage, architecture: str | None = None
+) -> Iterator[tuple[list[str], Path]]:
+    """Yield apt-get with lists, caches and an architecture of our own, lists read, and the folder to run it in."""
+    if shutil.which("apt-get") is None:
+        raise BaselineUnavailable(f"{wanted.name}: this is no Debian, and it comes by apt-get")
+    with tempfile.TemporaryDirectory(prefix="opwright-apt-") as name:
+        work = Path(name)
+        (work / "lists" / "partial").mkdir(parents=True)
+        (work / "cache" / "archives" / "partial").mkdir(parents=True)
+        (work / "status").touch()
+        (work / "sources.list").write_text(sources)
+        own = [f"Dir::Etc::sourcelist={work / 'sources.list'}", "Dir::Etc::sourceparts=-"]
+        own += [f"Dir::State::lists={work / 'lists'}", f"Dir::State::status={work / 'status'}", f"Dir::Cache={work / 'cache'}"]
+        if architecture:
+            own += [f"APT::Architecture={architecture}", f"APT::Architectures={architecture}"]
+        apt = ["apt-get", "-q", *(word for option in own for word in ("-o", option))]
+        _run([*apt, "update"], work, wanted)
+        yield apt, work
+
+
+def _check(file: Path, package: Package | SourcePackage) -> None:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != package.sha256:
+        raise BaselineUnavailable(f"{package.name}: {file.name} is not the file that is pinned")
 
 
 def _run(command: list[str], work: Path, package: Package | SourcePackage) -> None:

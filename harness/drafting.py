@@ -123,7 +123,8 @@ def settle(
             break
         attempt = judge(bench, case, proposed, len(attempts) + 1, seed)
         attempts.append(attempt)
-        bench.store.add(_record(case, author, attempt, run, time.monotonic() - begin))
+        clock = bench.clock(target, case.threads)
+        bench.store.add(_record(case, author, attempt, run, clock, time.monotonic() - begin))
         say(attempt)
     right = [attempt for attempt in attempts if attempt.verdict.ok]
     if not right:
@@ -213,7 +214,7 @@ def _key(bench: Workbench, case: Case, author: Author) -> str:
     return digest("draft", bench.identity(case, author))
 
 
-def _record(case: Case, author: Drafter, attempt: Attempt, run: str, seconds: float) -> Record:
+def _record(case: Case, author: Drafter, attempt: Attempt, run: str, clock: str, seconds: float) -> Record:
     """An attempt as a record of its own kind: what was tried, its fate, what it cost."""
     draft = attempt.draft
     return Record(
@@ -226,6 +227,7 @@ def _record(case: Case, author: Drafter, attempt: Attempt, run: str, seconds: fl
         verdict=attempt.verdict,
         candidate=Candidate.of(draft.sketch.name, attempt.values).to_json() if draft else {},
         samples_s=(case.spec.flops / attempt.gflops / 1e9,) if attempt.gflops else (),
+        clock=clock,
         seconds=seconds,
         sequence=attempt.number,
         facts={"draft": dict(draft.data)} if draft else {},

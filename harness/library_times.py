@@ -110,8 +110,9 @@ def missing(bench: Workbench, question: Question) -> str | None:
     reason = question.baseline.unavailable(question.case, question.target)
     if reason is None:
         return None
-    others = [one for one in _shipped(question.target.name).values() if one.spec == question.case.spec.slug]
-    told = "times shipped for it are of another model or library and are not used" if others else "no times are shipped for it"
+    shipped = _shipped(question.target.name).values()
+    others = [one for one in shipped if (one.library, one.spec) == (question.baseline.name, question.case.spec.slug)]
+    told = "times shipped for it are of another model or version and are not used" if others else "no times are shipped for it"
     return f"{reason}; {told}; with a network, {WRITER} {question.target.name} writes them"
 
 

@@ -60,8 +60,9 @@ class Machine:
         machine = cls.of(target)
         if not machine.triple.startswith("riscv64") or machine.dialect:
             return machine
-        vectors = f"-march=rv64gcv_zvl{target.vector_bits.value}b"
-        return replace(machine, c_flags=tuple(vectors if flag == "-march=rv64gc" else flag for flag in machine.c_flags))
+        scalar, vectors = "-march=rv64gc", f"_zvl{target.vector_bits.value}b"
+        flags = (f"{scalar}v{flag.removeprefix(scalar)}{vectors}" if flag.startswith(scalar) else flag for flag in machine.c_flags)
+        return replace(machine, c_flags=tuple(flags))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields, for build keys."""

@@ -94,8 +94,12 @@ class OperatorSpec(Protocol):
     def neighbours(self, tunables: Mapping[str, int]) -> Iterator["OperatorSpec"]:
         """Yield small specs around the tuned block sizes, on which the fringes are verified."""
 
-    def repeating(self) -> Mapping[str, int]:
-        """Return the dims along which equal work repeats, each with a step that no block size minds much."""
+    def repeating(self) -> Sequence[Mapping[str, int]]:
+        """
+        Return ways to make the spec smaller, the most faithful first.
+
+        A way is the dims that are cut together, along which equal work repeats, each with a step that no block size minds much.
+        """
 
     def resized(self, dims: Mapping[str, int]) -> "OperatorSpec":
         """Return the spec with some of its repeating dims shorter, rows as far apart in memory as they were."""

@@ -2,8 +2,10 @@
 Race: the leaders of a search take turns, with calls of the whole spec on operands where they will be.
 
 The search may have ranked them on a cut of the spec, where packing pays less and more of the operands stays in caches.
-So the best of several ways to work take part, and where the spec was cut the race goes on: the fastest is challenged by
-neighbours with other blockings (the same kernels, nothing to build) for as long as there is time.
+So the best of several ways to work take part, and with them what the author would have chosen without measuring: a
+search begins with those points, and a slow minute of a shared machine, which no watch of the core notices, may have
+hidden the best of them. Where the spec was cut the race goes on: the fastest is challenged by neighbours with other
+blockings (the same kernels, nothing to build) for as long as there is time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +16,15 @@ from statistics import quantiles
 
 from harness.kernel import Candidate
 from harness.measure import SAMPLE_S, SLICE_S, Slices, Watch, interleave, quiet_rounds, slice_seconds
+from harness.record import Verdict
 from harness.repertoire import Repertoire
 from harness.runners.arena import Arena
 from harness.runners.protocol import Session, Worker
 from harness.verify import timeout_s
 
-LEADERS = 6
+LEADERS = 7
+WAYS = 3
+"""Of how many ways to work the fastest in the ranking takes part, and of how many the author's first guess."""
 ROUNDS = 8
 SHARE = 0.1
 """Share of the seconds that the heats may take, and again as much for waiting until the core is ours."""
@@ -41,13 +46,18 @@ class Race:
     seconds: float
 
     def run(self, ranking: Sequence[Candidate], costs: Mapping[Candidate, float]) -> list[Candidate]:
-        """Time the leaders of a ranking in turn, the better half longer; return all of it, the race's order first."""
-        leaders = self.repertoire.diverse(ranking, LEADERS // 2)
-        leaders += [candidate for candidate in ranking if candidate not in leaders][: LEADERS - len(leaders)]
-        objects = self.repertoire.build(leaders)
-        sessions = {c.key: self.worker.open(item, self.arena) for c, item in zip(leaders, objects, strict=True)}
+        """
+        Time the leaders of a ranking and the author's guesses in turn, the better half longer.
+
+        Return all of the ranking and what was raced beside it, the race's order first.
+        """
+        guesses = [guess for guess in self.repertoire.guesses(ranking[0].sketch) if costs.get(guess, 0) < inf]
+        ways = [*self.repertoire.diverse(ranking, WAYS), *self.repertoire.diverse(guesses, WAYS)]
+        leaders = list(dict.fromkeys([*ways, *ranking]))[:LEADERS]
+        built = {c: item for c, item in zip(leaders, self.repertoire.build(leaders), strict=True) if not isinstance(item, Verdict)}
+        sessions = {c.key: self.worker.open(item, self.arena) for c, item in built.items()}
         try:
-            rounds = self._rounds(min(costs[one] for one in leaders), len(leaders))
+            rounds = self._rounds(costs[ranking[0]], len(leaders))
             first = self._heat(sessions, {}, rounds)
             ahead = {key: sessions[key] for key in list(first)[: len(leaders) // 2]}
             places = {**self._heat(ahead, first, 2 * rounds), **first}

@@ -32,17 +32,7 @@ class Repertoire:
 
     def space(self) -> Space:
         """Return the tunables of every sketch, as one space."""
-        return join(
-            [
-                SketchSpace(
-                    sketch=name,
-                    tunables=sketch.tunables,
-                    legal=sketch.legality(),
-                    guesses=tuple(self._guesses[name]),
-                )
-                for name, sketch in self._sketches.items()
-            ]
-        )
+        return join([self._own_space(name) for name in self._sketches])
 
     def orders(self, best: Candidate, moves: Callable[[Candidate], Sequence[Move]]) -> SketchSpace:
         """Return the instruction orders of one point: every tunable fixed, moves as the only actions."""
@@ -68,6 +58,10 @@ class Repertoire:
             built.update(zip(own, builder.build(own), strict=True))
         return [built[candidate] for candidate in candidates]
 
+    def guesses(self, sketch: str) -> list[Candidate]:
+        """Return what the author would choose of a sketch without measuring, the best guess first."""
+        return list(self._own_space(sketch).starts)
+
     def diverse(self, ranking: Sequence[Candidate], most: int) -> list[Candidate]:
         """Return the first few of a ranking no two of which make the same choices: sketch and unordered tunables."""
         found: dict[tuple[object, ...], Candidate] = {}
@@ -83,3 +77,7 @@ class Repertoire:
     def texts(self, candidate: Candidate) -> KernelSet | Verdict:
         """Return a candidate's kernels by role, with its moves applied."""
         return self._builders[candidate.sketch].texts(candidate)
+
+    def _own_space(self, name: str) -> SketchSpace:
+        sketch = self._sketches[name]
+        return SketchSpace(sketch=name, tunables=sketch.tunables, legal=sketch.legality(), guesses=tuple(self._guesses[name]))

@@ -1,12 +1,13 @@
 """
 Sampling: the time of a large spec from a few smaller ones, for clocks that are too slow to run it whole.
 
-Reduction depth stays as it is; the axes along which equal work repeats (m and n of a GEMM, the images of a
-convolution) are cut to s and 2 s, and time is extrapolated as a product of straight lines through those points. Rows
-keep their distance in memory. The choice looks at the spec only, never at the code, so it is the same for everybody.
+Reduction depth stays as it is; the axes along which equal work repeats (m and n of a GEMM, the images of a convolution,
+then its rows or filters) are cut to s and 2 s, and time is extrapolated as a product of straight lines through those
+points. Rows of a matrix keep their distance in memory. The choice looks at the spec only, never at the code, so it is the
+same for everybody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -52,16 +53,11 @@ class Sample:
 
 def sample(spec: OperatorSpec, limit_flops: float) -> Sample:
     """Return the points whose costs add up to at most ``limit_flops``; the smallest there are where none do."""
-    axes = spec.repeating()
-    if spec.flops <= limit_flops or not axes:
-        return Sample(points=(Point(spec=spec, weight=1.0),))
-    best = None
-    for sizes in _cuts(spec, axes):
-        found = Sample(points=tuple(_points(spec, sizes)))
-        if best is not None and sum(point.spec.flops for point in found.points) > limit_flops:
-            break
-        best = found
-    return best or Sample(points=(Point(spec=spec, weight=1.0),))
+
+    def flops(sizes: Mapping[str, int]) -> float:
+        return sum(point.spec.flops for point in _points(spec, sizes))
+
+    return Sample(points=tuple(_points(spec, _sizes(spec, limit_flops, flops))))
 
 
 def cut(spec: OperatorSpec, limit_flops: float) -> Sample:
@@ -72,16 +68,32 @@ def cut(spec: OperatorSpec, limit_flops: float) -> Sample:
 
 def shrunk(spec: OperatorSpec, limit_flops: float) -> OperatorSpec:
     """Return the spec with its repeating axes cut, alike, until a call costs at most ``limit_flops``."""
-    axes = spec.repeating()
-    if spec.flops <= limit_flops or not axes:
-        return spec
-    best = None
-    for sizes in _cuts(spec, axes):
-        found = spec.resized({name: min(2 * size, spec.dims()[name]) for name, size in sizes.items()})
-        if best is not None and found.flops > limit_flops:
-            break
-        best = found
-    return best or spec
+    return _doubled(spec, _sizes(spec, limit_flops, lambda sizes: _doubled(spec, sizes).flops))
+
+
+def _doubled(spec: OperatorSpec, sizes: Mapping[str, int]) -> OperatorSpec:
+    return spec.resized({name: 2 * size for name, size in sizes.items()}) if sizes else spec
+
+
+def _sizes(spec: OperatorSpec, limit_flops: float, flops: Callable[[Mapping[str, int]], float]) -> Mapping[str, int]:
+    """
+    Return the smaller size of each axis that is cut, none where the spec is run whole.
+
+    Of the first way to cut it that stays within the limit the largest; of all the smallest where none does.
+    """
+    smallest: Mapping[str, int] = {}
+    if spec.flops <= limit_flops:
+        return smallest
+    for axes in spec.repeating():
+        best: Mapping[str, int] = {}
+        for sizes in _cuts(spec, axes):
+            smallest = min(smallest, sizes, key=lambda one: flops(one) if one else spec.flops)
+            if flops(sizes) > limit_flops:
+                break
+            best = sizes
+        if best:
+            return best
+    return smallest
 
 
 def _cuts(spec: OperatorSpec, axes: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -99,5 +111,5 @@ def _points(spec: OperatorSpec, sizes: Mapping[str, int]) -> Iterator[Point]:
         steps = spec.dims()[name] / size
         lines.append(((name, size, 2 - steps), (name, 2 * size, steps - 1)))
     for corner in product(*lines):
-        weight = prod(factor for _, _, factor in corner)
+        weight = prod((factor for _, _, factor in corner), start=1.0)
         yield Point(spec=spec.resized({name: size for name, size, _ in corner}), weight=weight)

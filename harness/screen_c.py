@@ -2,8 +2,8 @@
 The screen for C text: sketches and vanilla single-file answers; see `harness.screen` for what a screen is worth.
 
 The text goes through the compiler's own first phases (spliced lines, comments, strings), so that what is looked at is
-what would be compiled; whatever could make the two differ (trigraphs, digraphs, escaped names) is refused. Names that
-macros paste together are seen only once the preprocessor has done so: `expansion` is what it made of the text.
+what would be compiled; whatever could make the two differ (trigraphs, digraphs, escaped names) is refused. What macros paste
+together or make static is seen only once the preprocessor has done so: `expansion` is what it made of the text.
 """
 
 import re
@@ -20,7 +20,9 @@ def split_words(text: str) -> list[str]:
 PASTE = "##"
 TEXT_LIMIT = 1 << 20
 SKETCH_HEADERS = frozenset(
-    split_words("stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h opw.h opw_names.h")
+    split_words(
+        "stddef.h stdint.h stdbool.h limits.h float.h immintrin.h arm_neon.h riscv_vector.h riscv_th_vector.h opw.h opw_names.h"
+    )
 )
 
 _DIRECTIVES = set(split_words("include define undef if ifdef ifndef elif elifdef elifndef else endif pragma error"))
@@ -74,6 +76,9 @@ _CALLS = (
 )
 _FORBIDDEN_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _FORBIDDEN_CALL = re.compile(rf"(?<![\w.>])({_CALLS})\s*\(")
+_STATIC_IN_MACRO = re.compile(r"\s*#\s*define\b.*\bstatic\b")
+_GUARD = re.compile(r"^[ \t]*#[ \t]*(?:if|elif|ifdef|ifndef)\b.*", re.MULTILINE)
+_IS_IT_THERE = re.compile(r"\b__has_include[ \t]*\([ \t]*<([\w.]+)>[ \t]*\)|\b(?:defined|ifdef|ifndef)[ \t(]+__has_include\b")
 _ATTRIBUTE = re.compile(r"\b__attribute(?:__)?\b|\b_Alignas\b|\balignas\b|\b__declspec\b")
 _TYPE_ONLY = re.compile(r"(?:typedef|_Static_assert|static_assert)\b.*|(?:struct|union|enum)(?: \w+)?(?: \{)? ;|;?")
 _TOKEN = re.compile(r"\w+|\S")
@@ -98,9 +103,11 @@ def screen_c(
     """
     Return why C text must not be built (SCREENED: the line, the thing, the remedy), or None.
 
-    Refused are includes other than ``headers``, inline assembly, attributes that act at load time, writable variables
-    that outlive a call (best effort: the declaration must say ``const``), and names of the operating system.
-    ``expanded_too``: the caller screens the `expansion` as well, so macros may paste names together.
+    Refused are includes other than ``headers`` (a condition may ask whether one of those is there), inline assembly,
+    attributes that act at load time, writable variables that outlive a call (best effort: the declaration must say
+    ``const``), and names of the operating system.
+    ``expanded_too``: the caller screens the `expansion` of what `hides` something as well, so macros may paste names
+    together and say ``static``.
     """
     try:
         if len(text) > TEXT_LIMIT:
@@ -111,14 +118,28 @@ def screen_c(
                 line, f"the trigraph or carriage return {found.group()!r}", "write the character, end lines by \\n"
             )
         bare, strings = _bare(text)
-        _check_words(bare)
-        if PASTE in bare and not expanded_too:
-            line = bare.count("\n", 0, bare.index(PASTE)) + 1
-            raise Refused(line, repr(PASTE), "nobody looks at what it pastes together here")
+        _check_words(_without_guards(bare, headers))
+        if not expanded_too and (hidden := _hidden_by_macros(bare)):
+            raise hidden
         code = [_check_directive(line, number, strings, headers) for number, line in enumerate(bare.split("\n"), 1)]
         _check_variables("\n".join(code))
     except Refused as refused:
         return refused.verdict
+    return None
+
+
+def hides(text: str) -> bool:
+    """Return whether only the `expansion` of a text that passed the screen tells what it says."""
+    return _hidden_by_macros(_bare(text)[0]) is not None
+
+
+def _hidden_by_macros(bare: str) -> Refused | None:
+    """Return what macros may hide: names that they paste together, and variables that they make static."""
+    for number, line in enumerate(bare.split("\n"), 1):
+        if PASTE in line:
+            return Refused(number, repr(PASTE), "nobody looks at what it pastes together here")
+        if _STATIC_IN_MACRO.match(line) and not re.search(r"\b(?:inline|const)\b", line):
+            return Refused(number, "static in a macro", "declare it where it is used, as const or inline")
     return None
 
 
@@ -164,6 +185,15 @@ def _bare(text: str) -> tuple[str, list[str]]:
     return bare, strings
 
 
+def _without_guards(bare: str, headers: Collection[str]) -> str:
+    """Blank where a condition asks if a header is there that may be included: ``#if __has_include(<arm_neon.h>)``."""
+
+    def blank(asked: re.Match[str]) -> str:
+        return asked.group() if asked[1] and asked[1] not in headers else " "
+
+    return _GUARD.sub(lambda line: _IS_IT_THERE.sub(blank, line.group()), bare)
+
+
 def _check_words(bare: str) -> None:
     for pattern in (_FORBIDDEN_WORD, _FORBIDDEN_CALL):
         if found := pattern.search(bare):
@@ -189,8 +219,6 @@ def _check_directive(line: str, number: int, strings: list[str], headers: Collec
             raise Refused(number, f"#include of {wanted}", f"include only {', '.join(sorted(headers))}")
     if name == "pragma" and not _PRAGMAS.fullmatch(rest):
         raise Refused(number, f"#pragma{rest.rstrip()}", "use unroll, simd, clang loop, GCC target or STDC FP_CONTRACT only")
-    if name == "define" and re.search(r"\bstatic\b", rest) and not re.search(r"\b(?:inline|const)\b", rest):
-        raise Refused(number, "static in a macro", "declare it where it is used, as const or inline")
     return ""
 
 

@@ -8,12 +8,17 @@ A TOML file in `harness/targets/` and the detected `host` give the same mapping 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import harness.isa
 from harness.errors import BadRequest
+from harness.registry import discover
 
 TARGETS = Path(__file__).parent / "targets"
+DETECTED = ("host", "cuda")
+"""Targets without a file: what this machine has, and whatever GPU is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,12 @@ class Target:
     """Of a GPU: limits of multiprocessor, block and thread, memory bandwidth; names that launch plans use."""
     model: str = ""
     """How far the timing model may be trusted, as ``uncalibrated: ...``; empty where time is measured."""
+    core: str = ""
+    """Which core it is where an instruction set has too few feature bits to tell, as ``MIDR_EL1 0x4100d0b0``."""
+    compatible: str = ""
+    """What Linux calls such a core where nothing else identifies it, as ``spacemit,x60``."""
+    processors: tuple[int, ...] = ()
+    """The processors of this machine that it runs on; all of them where that is empty."""
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> "Target":
@@ -104,6 +115,9 @@ class Target:
                 emulator=_facts(data.get("emulator", {})),
                 timing=_facts({key: entry for key, entry in data.get("timing", {}).items() if key != "class"}),
                 model=data.get("timing_model", ""),
+                core=data.get("core", ""),
+                compatible=_fact(data["cores"], "compatible", str).value if "compatible" in data["cores"] else "",
+                processors=tuple(data.get("processors", ())),
                 gpu={key: _fact(data["gpu"], key, (int, float)) for key in data.get("gpu", {})},
                 timing_classes=_facts(data.get("timing", {}).get("class", {})),
             )
@@ -134,7 +148,7 @@ class Target:
             "vector_bits": self.vector_bits.value,
             "vector_registers": self.vector_registers.value,
             "cores": self.cores.value,
-            **{f"isa_{isa}": int(self.isa == isa) for isa in ("x86", "riscv", "neon", "cuda")},
+            **{f"isa_{isa}": int(self.isa == isa) for isa in isa_names()},
             "sms": 0,
             "capability": 0,  # of no GPU at all: every sketch's `when` is asked on every target
             **{key: fact.value for key, fact in self.gpu.items()},
@@ -143,6 +157,7 @@ class Target:
     def identity(self) -> dict[str, Any]:
         """Return what a tuned operator is looked up by: feature bits, cache geometry, cores; nothing measured."""
         return {
+            **({"core": self.core} if self.core else {}),
             "isa": self.isa,
             "features": list(self.features),
             "caches": [[c.level, c.bytes, c.ways, c.line_bytes] for c in self.caches],
@@ -155,7 +170,7 @@ def _fact(table: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> 
     if not isinstance(entry, Mapping) or "value" not in entry or not entry.get("source"):
         raise BadRequest(f"hardware factor {key}: write it as {{ value = ..., source = ... }}")
     value = entry["value"]
-    if not isinstance(value, kind) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, kind) or isinstance(value, bool) or (kind is not str and value < 0):
         raise BadRequest(f"hardware factor {key}: {value!r} is not a number of 0 or more")
     return Fact(value=value, source=entry["source"])
 
@@ -176,9 +191,15 @@ def _cache(entry: Mapping[str, Any]) -> Cache:
     return Cache(**known)
 
 
+@cache
+def isa_names() -> tuple[str, ...]:
+    """Return the instruction sets that a formula may ask for: those with a file in `harness/isa/`, and CUDA's."""
+    return (*reversed(discover(harness.isa, "ISA")), "cuda")
+
+
 def target_names() -> list[str]:
     """Return the names a user may ask for: `host`, `cuda` (whatever GPU is here) and every TOML file, in name order."""
-    return sorted({"host", "cuda", *(path.stem for path in TARGETS.glob("*.toml"))})
+    return sorted({*DETECTED, *(path.stem for path in TARGETS.glob("*.toml"))})
 
 
 def other_names(name: str) -> tuple[str, ...]:
@@ -190,7 +211,7 @@ def other_names(name: str) -> tuple[str, ...]:
 def load_target(name: str) -> Target:
     """Load a target from its TOML file (`host` and `cuda` are detected, see `harness.host` and `harness.cuda.detect`)."""
     path = TARGETS / f"{name}.toml"
-    if name in ("host", "cuda"):
+    if name in DETECTED:
         raise BadRequest(f"{name} is what this machine has, found out when it runs; it has no file in harness/targets/")
     if not path.exists():
         raise BadRequest(f"unknown target {name!r}; known targets: {', '.join(target_names())}")

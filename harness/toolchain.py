@@ -8,6 +8,7 @@ Only the worker and the emulators, our own C, are built by `zig cc`, which bring
 
 import importlib.util
 import os
+import platform
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from harness.machine import Machine
 from harness.record import Outcome, Verdict
 from harness.sandbox import Limits, Sandbox
 from harness.screen import screen_assembly
-from harness.screen_c import PASTE, expansion, screen_c
+from harness.screen_c import expansion, hides, screen_c
 from harness.store import Store
 
 NATIVE = Path(__file__).parent / "native"
@@ -32,7 +33,8 @@ EMULATORS = Path(__file__).parent / "emulators"
 HEADER = "opw.h"
 FREESTANDING = "freestanding.c"
 LIMITS = Limits(cpu_s=60, wall_s=120.0, memory_mb=8192, output_bytes=1 << 20, file_mb=64)
-WORKER_SOURCES = ("worker.c", "words.c", "child.c", "pool.c", "guard.c", "factors.c")
+WORKER_SOURCES = ("worker.c", "words.c", "child.c", "pool.c", "guard.c")
+"""Beside these the one that is named after the machine's instruction set."""
 KERNELS_A_FILE = 256
 
 
@@ -50,7 +52,10 @@ class Toolchain:
 
     def worker(self) -> Path:
         """Return the guarded worker, built at first use (about 10 s, the C library's stubs included)."""
-        return self._program("the guarded worker", [NATIVE / name for name in WORKER_SOURCES], [NATIVE])
+        own = f"{platform.machine()}.c"
+        if not (NATIVE / own).exists():
+            raise ToolchainError(f"there is no guarded worker for {platform.machine()}: add harness/native/{own}")
+        return self._program("the guarded worker", [NATIVE / name for name in (*WORKER_SOURCES, own)], [NATIVE])
 
     def emulator(self, isa: str) -> Path:
         """Return the emulator of an instruction set, built at first use for this machine's own processor (about 20 s)."""
@@ -103,7 +108,7 @@ class Toolchain:
             compile_it = [self._zig, "clang", f"--target={machine.triple}", *machine.c_flags, "-O3", "-std=c11"]
             compile_it += ["-ffreestanding", "-fno-builtin", "-fPIC", "-fvisibility=default", "-nostdinc", "-isystem"]
             compile_it += [self._root / "lib" / "include", "-I", home, "-c"]
-            if not trusted and PASTE in source and (refused := self._screen_expansion(compile_it, home)) is not None:
+            if not trusted and hides(source) and (refused := self._screen_expansion(compile_it, home)) is not None:
                 return refused
             steps = [[*compile_it, home / "source.c", "-o", home / "source.o"]]
             objects = [home / "source.o"]
@@ -114,7 +119,7 @@ class Toolchain:
             return refused or self.store.put_artefact((home / "out.so").read_bytes(), ".so", keys=[key])
 
     def _screen_expansion(self, compile_it: Sequence[str | Path], home: Path) -> Verdict | None:
-        """Screen what the preprocessor makes of source.c, in which macros may have pasted forbidden words together."""
+        """Screen what the preprocessor makes of source.c, in which macros may have pasted forbidden words together, or hidden variables."""
         source, output = home / "source.c", home / "source.i"
         refused = self._run([[*compile_it, "-E", source, "-o", output]], home, trusted=False)
         return refused or screen_c(expansion(output.read_text(), str(source)))

@@ -5,8 +5,9 @@ Nothing starts before it is asked for: collecting tests opens no worker and comp
 """
 
 import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -18,10 +19,11 @@ from harness.case import Case
 from harness.dtype import DType
 from harness.errors import TargetUnavailable
 from harness.fingerprint import model_fingerprint
-from harness.host import detect_host
+from harness.host import detect_core, detect_host, own_processors
+from harness.hosts import this_host
 from harness.kernel import Author, Sketch, digest
 from harness.operator import OperatorSpec
-from harness.probe import peak_kind, probe_object, rates
+from harness.probe import peak_kind, rates
 from harness.registry import discover
 from harness.runners.emulated import EmulatedWorker
 from harness.runners.native import NativeObject, NativeWorker
@@ -48,7 +50,7 @@ class Workbench:
     @cached_property
     def probe(self) -> NativeObject:
         """Return the machine probe."""
-        return probe_object(self.toolchain)
+        return this_host().probe(self.toolchain)
 
     def worker(
         self,
@@ -70,21 +72,21 @@ class Workbench:
             if threads > 1:
                 raise TargetUnavailable(f"{target.name}: its emulator models one core; ask for one thread")
             return EmulatedWorker(self.toolchain.emulator(target.isa), target, environment)
-        cpus = self._quietest_processors(threads) if timed else None
-        return NativeWorker(self.toolchain.worker(), environment, cpus, threads=threads)
+        allowed = target.processors if target is not None and target.processors else sorted(os.sched_getaffinity(0))
+        cpus = self._quietest_processors(threads, allowed) if timed else None
+        return NativeWorker(self.toolchain.worker(), {**self.sandbox.worker_environment, **(environment or {})}, cpus, threads=threads)
 
-    def _quietest_processors(self, count: int) -> frozenset[int]:
+    def _quietest_processors(self, count: int, everywhere: Sequence[int]) -> frozenset[int]:
         """Return where the FMA loop runs fastest just now; a few milliseconds each processor, eight at most."""
-        everywhere = sorted(os.sched_getaffinity(0))
         if count > len(everywhere):
             raise TargetUnavailable(f"host: {count} threads on {len(everywhere)} processors would wait for each other; ask for fewer")
         processors = everywhere[-max(8, count) :]
-        if len(processors) == count or platform.machine() not in ("x86_64", "AMD64"):
-            return frozenset(processors[:count])
+        if len(processors) == count:
+            return frozenset(processors)
         paces = {}
         for processor in processors:
             with NativeWorker(self.toolchain.worker(), cpus=frozenset({processor})) as worker:
-                paces[processor] = median(rates(worker, self.probe, 256, slices=2))
+                paces[processor] = median(rates(worker, self.probe, this_host().pace, slices=2))
         return frozenset(sorted(processors, key=lambda processor: paces[processor])[-count:])
 
     def clock(self, target: Target, threads: int = 1) -> str:
@@ -128,8 +130,19 @@ class Workbench:
                 target = load_target(name)
                 if target.runner != "emulated":
                     raise TargetUnavailable(f"{name}: no runner of kind {target.runner} yet; use --target host")
-                self._targets[name] = target
+                self._targets[name] = self._own_core(target) or target
         return self._targets[name]
+
+    def device_lock(self, name: str) -> AbstractContextManager[None]:
+        """Return the lock of what a target runs on: this machine's cores are one device under all their names."""
+        return self.store.device_lock("host" if self.target(name).runner == "native" else name)
+
+    def _own_core(self, target: Target) -> Target | None:
+        """Return an emulated target as this machine has it, on a real clock; None where this machine is another."""
+        if not (processors := own_processors(target, self.worker)):
+            return None
+        with self.worker(replace(target, runner="native", processors=processors)) as worker:
+            return detect_core(target, self.toolchain, worker)
 
     def peak_gflops(self, target: Target, threads: int = 1, dtype: DType = DType.F32) -> float:
         """Measure a dtype's peak now, the best of 25 ms of slices: a ceiling is what the machine can do; a model has it given."""
@@ -141,9 +154,14 @@ class Workbench:
             return max(rates(worker, self.probe, peak_kind(target, dtype))) / 1e9
 
     def baselines(self, target: Target) -> dict[str, Baseline]:
-        """Return the baselines that exist for the target's kind of runner, by name."""
+        """Return the baselines that exist for the target's kind of runner and instruction set, by name."""
         found: dict[str, Baseline] = discover(harness.baselines, "BASELINE")
-        return {baseline.name: baseline for baseline in found.values() if target.runner in baseline.runners}
+        return {one.name: one for one in found.values() if target.runner in one.runners and target.isa in one.isas}
+
+    def serving(self, case: Case) -> dict[str, Baseline]:
+        """Return the baselines that offer the case and can run here, by name."""
+        target = self.target(case.target)
+        return {name: one for name, one in self.baselines(target).items() if one.offers(case) and one.unavailable(case, target) is None}
 
     def identity(self, case: Case, author: Author) -> str:
         """Return the look-up key of a tuned operator: what it is for and who wrote it, nothing measured."""

@@ -18,7 +18,6 @@ from reports.gate_rules import load_rules
 from reports.history import load_histories
 from reports.load import Report, load_report
 from reports.merge import merge
-from reports.page import render_page
 from reports.paper.ours import Measured
 from reports.paper.section import render
 from reports.paper.tables import TABLES
@@ -206,6 +205,8 @@ def _merge(store: Store, options: argparse.Namespace) -> str:
 
 
 def _html(store: Store, options: argparse.Namespace) -> str:
+    from reports.page import render_page
+
     run = store.resolve_run(options.run)
     out = options.out or PAGES / f"{run}.html"
     try:

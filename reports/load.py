@@ -254,6 +254,8 @@ def _evaluation(record: Record, work: float) -> Evaluation:
 def clean(text: object) -> str:
     """Return text on one line without anything that steers a terminal or cannot be encoded."""
     shown = str(text)
+    if shown.isalnum():
+        return shown
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else " " for c in shown)
     return " ".join(shown.split())
@@ -262,7 +264,9 @@ def clean(text: object) -> str:
 def number(facts: Mapping[str, Any], name: str) -> float | None:
     """Return a finite number of a mapping, or None."""
     value = facts.get(name)
-    usable = isinstance(value, NUMBER) and not isinstance(value, bool) and -math.inf < value < math.inf
+    if value is None:
+        return None
+    usable = isinstance(value, NUMBER) and value is not True and value is not False and -math.inf < value < math.inf
     return value if usable else None
 
 
@@ -278,7 +282,7 @@ def _text(facts: Mapping[str, Any], name: str) -> str | None:
 
 def _mapping(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = facts.get(name)
-    return dict(value) if isinstance(value, Mapping) else {}
+    return dict(value) if isinstance(value, (dict, Mapping)) else {}
 
 
 def _ratio(facts: Mapping[str, Any]) -> Ratio | None:
@@ -289,6 +293,8 @@ def _ratio(facts: Mapping[str, Any]) -> Ratio | None:
 def _samples(values: Any) -> tuple[float, ...]:
     if not isinstance(values, (list, tuple)):
         return ()
+    if {*map(type, values)} == {float} and min(values) > 0 and math.isfinite(sum(values)):  # as nearly all are
+        return tuple(values)
     return tuple([v for v in values if isinstance(v, NUMBER) and 0 < v < math.inf])
 
 

@@ -15,6 +15,8 @@ VOID = ("meta", "line", "rect", "circle", "path")
 STEERING = re.compile(r"[^\x20-\x7e\n\t]")
 """Where code may hold a character that cannot be shown: most code is plain ASCII, and looking takes its time."""
 
+HARMLESS = re.compile(r"[\w.,:;%+*/()\[\]|#=-]+(?: [\w.,:;%+*/()\[\]|#=-]+)*", re.ASCII)
+
 
 class Markup(str):
     """Text that is already escaped."""
@@ -33,11 +35,16 @@ def tag(name: str, /, *children: str, **attributes: object) -> Markup:
 
     Numbers are rounded to what a screen can show.
     """
-    opened = "".join([_attribute(key, value) for key, value in attributes.items() if value is not None])
+    opened = "".join([_attribute(key, value) for key, value in attributes.items() if value is not None]) if attributes else ""
     if name in VOID and not children:
         return Markup(f"<{name}{opened}/>")
     inside = "".join([child if isinstance(child, Markup) else _escaped(child) for child in children])
     return Markup(f"<{name}{opened}>{inside}</{name}>")
+
+
+def cells(texts: Iterable[str]) -> Markup:
+    """Return table cells without attributes, of which a page of many cases has most."""
+    return Markup("".join([f"<td>{_escaped(text)}</td>" for text in texts]))
 
 
 def block(name: str, text: str, **attributes: object) -> Markup:
@@ -52,6 +59,6 @@ def _attribute(key: str, value: object) -> str:
 
 
 def _escaped(value: object) -> str:
-    """Return text of one line, escaped; what has only letters and digits, as most figures' places have, is that already."""
+    """Return text of one line, escaped; words and figures with single spaces between them are that already."""
     text = str(value)
-    return text if text.isalnum() and text.isascii() else html.escape(clean(text))
+    return text if HARMLESS.fullmatch(text) else html.escape(clean(text))

@@ -1,6 +1,7 @@
 """The code of the operators on the page: each distinct sketch, script and assembly once, linked from every row."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from reports.load import Case
@@ -45,11 +46,13 @@ def code_section(cases: Sequence[Case], texts: Mapping[str, str]) -> Markup:
     return tag("section", tag("h2", "Code"), join(shown), tag("p", more, class_="soft"), class_="code")
 
 
+@lru_cache(maxsize=1024)
 def anchor(path: str) -> str:
     """Return the place of a text on the page."""
     return f"text-{PurePosixPath(path).stem[:16]}"
 
 
+@lru_cache(maxsize=1024)
 def _short(name: str) -> str:
     """Return ``asm pack_b`` for ``assembly pack_b``."""
     kind = next((kind for kind in SHORT if name.startswith(kind)), "")

@@ -1,5 +1,5 @@
 """
-The page's script and its data: filters, sorting, commands to copy; everything is there without it, too.
+The page's script and its data: filters, sorting, commands to copy, plots by keyboard; everything is there without it, too.
 
 The script has no ``<`` or ``&``, so that the page stays well-formed XML, and never turns text into markup.
 """
@@ -7,10 +7,13 @@ The script has no ``<`` or ``&``, so that the page stays well-formed XML, and ne
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 
 from reports.export_json import CASE_KEYS
+from reports.history import History
 from reports.load import Report
 from reports.markup import Markup, tag
+from reports.replays import Replay
 
 EMBEDDED = 2000
 """Cases whose figures the page carries as JSON; of a larger run `python -m reports json` gives them."""
@@ -86,6 +89,26 @@ SCRIPT = """
       template.scrollIntoView({ block: "center" });
     }));
   }
+  document.querySelectorAll("svg[role=img]").forEach((plot) => {
+    const marks = Array.from(plot.querySelectorAll("title")).map((title) => title.parentNode);
+    const said = make("output", "");
+    let at = -1;
+    const tell = (place) => {
+      if (marks[at]) { marks[at].classList.remove("told"); }
+      at = Math.min(Math.max(place, 0), marks.length - 1);
+      if (marks[at] === undefined) { return; }
+      marks[at].classList.add("told");
+      said.textContent = marks[at].querySelector("title").textContent;
+    };
+    plot.after(said);
+    plot.addEventListener("click", (event) => tell(marks.indexOf(event.target.closest("path, use"))));
+    plot.addEventListener("keydown", (event) => {
+      const places = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: marks.length - 1 };
+      if (places[event.key] === undefined) { return; }
+      event.preventDefault();
+      tell(places[event.key]);
+    });
+  });
   const unfold = () => {
     const text = document.getElementById(location.hash.slice(1));
     const folded = text === null ? null : text.closest("details");
@@ -100,11 +123,18 @@ SCRIPT = """
 SCRIPT_DIGEST = f"sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}"
 
 
-def embedded(report: Report) -> Markup:
-    """Return the figures of the run as JSON, one list a case with the keys once, for programs that read the page."""
-    cases = [[getattr(case, key) for key in CASE_KEYS] for case in report.cases[:EMBEDDED]]
-    peers = [{peer.name: [peer.ratio, peer.ratio_low, peer.ratio_high] for peer in case.peers} for case in report.cases[:EMBEDDED]]
-    data = {"run": report.run.id, "keys": list(CASE_KEYS), "cases": cases, "peers": peers}
+def embedded(report: Report, histories: Sequence[History], replays: Sequence[Replay]) -> Markup:
+    """Return what the page shows as JSON for programs that read it; of cases one list each, with the keys once."""
+    shown = report.cases[:EMBEDDED]
+    data = {
+        "run": report.run.id,
+        "keys": CASE_KEYS,
+        "cases": [[getattr(case, key) for key in CASE_KEYS] for case in shown],
+        "peers": [{peer.name: [peer.ratio, peer.ratio_low, peer.ratio_high] for peer in case.peers} for case in shown],
+        "searches": [{"case": one.case, "unit": one.unit, "evaluations": [[e.sequence, e.speed] for e in one.evaluations]} for one in report.searches],
+        "histories": [{"case": one.case, "what": one.what, "points": [[p.run, p.value] for p in one.points], "changes": one.changes} for one in histories],
+        "replays": [{"case": one.case, "budgets": one.budgets, "share of best": dict(one.curves)} for one in replays],
+    }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

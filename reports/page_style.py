@@ -63,37 +63,27 @@ figcaption { margin-top: 0.4rem; overflow-wrap: anywhere; }
 .legend i.same { border: 2px solid var(--soft); } .legend i.band { background: var(--band); }
 dl.facts { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.2rem 1.2rem; font-size: 0.9rem; }
 dl.facts dt { color: var(--soft); } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
-svg { display: block; }
-svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
-svg text.name { font-size: 12.5px; font-weight: 500; paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
-svg text.tick { font-size: 11px; fill: var(--soft); }
-svg text.value { font-size: 11.5px; fill: var(--soft); }
-svg text.bar-text { font-size: 11.5px; pointer-events: none; fill: var(--on-peer); }
-svg text.bar-text.ours { fill: var(--on-ours); font-weight: 600; }
-.end { text-anchor: end; } .middle { text-anchor: middle; }
-.grid { stroke: var(--grid); } .base { stroke: var(--soft); } .one { stroke: var(--soft); }
-.bar.ours { fill: var(--ours); } .bar.peer-0 { fill: var(--peer-0); } .bar.peer-1 { fill: var(--peer-1); }
-.bar.peer-2 { fill: var(--peer-2); } .bar.peer-3 { fill: var(--peer-3); }
-.peak { stroke: var(--peak); stroke-width: 2.5; } .band { fill: var(--band); }
-.whisker { stroke: var(--whisker); stroke-width: 1.2; }
-.dot.faster .whisker { stroke: var(--good); } .dot.slower .whisker { stroke: var(--bad); }
-.dot.same .whisker, .dot.control .whisker { stroke: var(--soft); }
-.dot .whisker { stroke-width: 1.8; } .dot.control .whisker { stroke-width: 1; }
-circle.faster { fill: var(--good); } circle.slower { fill: var(--bad); }
-circle.same, circle.control { fill: var(--card); stroke: var(--soft); stroke-width: 2; }
-circle.control { stroke-width: 1; }
-svg text.value.faster { fill: var(--good); font-weight: 600; }
-svg text.value.slower { fill: var(--bad); font-weight: 600; }
-.best { stroke: var(--ours); stroke-width: 2; stroke-linecap: round; }
-.evaluation { fill: var(--soft); fill-opacity: 0.55; }
-.evaluation.winner { fill: var(--card); fill-opacity: 1; stroke: var(--ours); stroke-width: 2.5; }
-svg text.failure { fill: var(--bad); font-size: 15px; text-anchor: middle; }
+figure { overflow-x: auto; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg.wide { min-width: 40rem; }
+svg * { stroke-linejoin: round; }
+svg text { font-size: 11px; fill: var(--soft); font-variant-numeric: tabular-nums; }
+svg .name text { font-size: 11.5px; font-weight: 500; fill: var(--ink); }
+svg .name text, svg .value text { paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
+svg .value text { font-size: 10.5px; }
+svg .bar-text text { font-size: 10.5px; pointer-events: none; fill: var(--on-peer); }
+svg .bar-text.on-ours text { fill: var(--on-ours); font-weight: 600; }
+svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
+svg .value.faster text { fill: var(--good); font-weight: 600; }
+svg .value.slower text { fill: var(--bad); font-weight: 600; }
+svg .told { outline: 2px solid var(--ink); outline-offset: 2px; }
+figure output { display: block; min-height: 1.4em; font-size: 0.82rem; color: var(--ink); overflow-wrap: anywhere; }
 .filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; margin: 0.6rem 0; font-size: 0.85rem; }
 .filters select, .filters input { font: inherit; color: inherit; background: var(--card);
   border: 1px solid var(--line); border-radius: 6px; padding: 0.25rem 0.5rem; }
 .filters output { color: var(--soft); }
 table.results button { all: unset; cursor: pointer; } table.results tbody th { cursor: pointer; }
-table.results button:focus-visible, a:focus-visible, select:focus-visible, input:focus-visible, summary:focus-visible,
+table.results button:focus-visible, a:focus-visible, select:focus-visible, input:focus-visible, summary:focus-visible, svg:focus-visible,
 pre:focus-visible, .scroll:focus-visible { outline: 2px solid var(--ours); outline-offset: 2px; }
 th[aria-sort="ascending"] button::after { content: " \\2191"; }
 th[aria-sort="descending"] button::after { content: " \\2193"; }
@@ -101,9 +91,6 @@ tr[hidden] { display: none; }
 a { color: var(--ours); }
 .code details { border-top: 1px solid var(--line); padding: 0.35rem 0; }
 .code summary { cursor: pointer; font-size: 0.9rem; } .code pre { max-height: 32rem; overflow: auto; }
-circle.roof { fill: var(--ours); fill-opacity: 0.75; }
-.spread { fill: var(--ours); fill-opacity: 0.2; }
-.change { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 4 3; }
 @media (max-width: 30rem) { main { padding: 1.5rem 0.9rem 3rem; } figure { padding: 0.8rem 0.75rem 0.5rem; } }
-@media print { body { background: none; } .filters { display: none; } .code pre { max-height: none; } figure, .scroll, .tiles div { break-inside: avoid; } }
+@media print { body { background: none; } .filters, figure output { display: none; } svg.wide { min-width: 0; } .code pre { max-height: none; } figure, .scroll, .tiles div { break-inside: avoid; } }
 """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports.load import Case
-from reports.markup import Markup, tag
+from reports.markup import Markup, cells, tag
 from reports.page_code import code_links
 from reports.wording import (
     by_clock,
@@ -39,10 +39,10 @@ def _table(cases: Sequence[Case], texts: Mapping[str, str]) -> Markup:
     names = peer_names(cases)
     best = has_rivals(cases)
     header = ["case", "GFLOP/s", "% of peak", *(["× best"] if best else []), *(f"× {name}" for name in names), "residual"]
-    cells = [tag("th", text, scope="col") for text in header]
-    cells += [tag("th", text, scope="col", class_="left") for text in ("verdict", "code", "candidate")]
+    heads = [tag("th", text, scope="col") for text in header]
+    heads += [tag("th", text, scope="col", class_="left") for text in ("verdict", "code", "candidate")]
     rows = [_row(case, names, best, texts) for case in cases]
-    return tag("table", tag("thead", tag("tr", *cells)), tag("tbody", *rows), class_="results")
+    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="results")
 
 
 def _row(case: Case, names: Sequence[str], best: bool, texts: Mapping[str, str]) -> Markup:
@@ -57,7 +57,7 @@ def _row(case: Case, names: Sequence[str], best: bool, texts: Mapping[str, str])
     return tag(
         "tr",
         tag("th", case.id, scope="row"),
-        *[tag("td", figure) for figure in figures],
+        cells(figures),
         tag("td", verdict_text(case), class_="ok" if case.ok else "not-ok"),
         tag("td", *code_links(case, texts)),
         tag("td", parameters(case.candidate)),

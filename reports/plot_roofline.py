@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from reports.axes import AXIS_PX, across, axis, frame
+from reports.board import WIDE_PX, Board
 from reports.load import Case
-from reports.markup import Markup, tag
+from reports.markup import Markup
 from reports.wording import clock_title, counted, gflops, percent
 
-HEIGHT_PX = 260
+HEIGHT_PX = 290
+AXIS_LEFT_PX = 44
 DOTS = 1000
 """Of more cases every second, third ... is drawn."""
 MARGIN = 1.3
@@ -18,32 +19,24 @@ MARGIN = 1.3
 
 def roofline_plot(cases: Sequence[Case]) -> Markup:
     """Return a dot a case; cases share dtype, threads and clock and have flops, bytes, throughput and peak."""
-    points = [(case, case.flops / case.least_bytes) for case in cases[:: 1 + len(cases) // DOTS]]
+    drawn = cases[:: 1 + len(cases) // DOTS]
+    intensities = [case.flops / case.least_bytes for case in drawn]
+    speeds = [case.throughput_gflops for case in drawn]
     peak = median(case.peak_gflops for case in cases)
-    left, right = _ends([intensity for _, intensity in points])
-    low, high = _ends([*(case.throughput_gflops for case in cases), peak])
-
-    def x(value: float) -> float:
-        return math.log(value / left) / math.log(right / left)
-
-    def y(value: float) -> float:
-        return HEIGHT_PX * (1 - math.log(value / low) / math.log(high / low))
-
-    columns = axis([(x(value), f"{value:g}") for value in _decades(left, right)], HEIGHT_PX)
-    rows = []
-    for value in _decades(low, high):
-        rows.append(tag("line", x1=0, x2="100%", y1=y(value), y2=y(value), class_="grid"))
-        rows.append(tag("text", f"{value:g}", x=0, y=y(value) - 3, class_="tick"))
-    roof = tag("line", tag("title", f"peak {gflops(peak)} GFLOP/s"), x1=0, x2="100%", y1=y(peak), y2=y(peak), class_="peak")
-    dots = [
-        tag("circle", tag("title", _tooltip(case, intensity)), cx=across(x(intensity)), cy=y(case.throughput_gflops), r=4, class_="roof")
-        for case, intensity in points
-    ]
-    label = f"Roofline of {counted(len(points), 'case')}, GFLOP/s over operations a byte, {clock_title(cases[0].clock)}"
-    return frame(HEIGHT_PX + AXIS_PX, label, [*columns, *rows, roof, *dots])
+    left, right = _ends(intensities)
+    low, high = _ends([*speeds, peak])
+    label = f"Roofline of {counted(len(drawn), 'case')}, GFLOP/s over operations a byte, {clock_title(cases[0].clock)}"
+    board = Board(label, (WIDE_PX, HEIGHT_PX), left_px=AXIS_LEFT_PX, top_px=6)
+    board.span((left, right), (low, high), logarithmic="xy")
+    board.columns(_decades(left, right))
+    board.heights(_decades(low, high))
+    board.lines([[(left, peak), (right, peak)]], [f"peak {gflops(peak)} GFLOP/s"], stroke="peak", width_px=2.5)
+    told = [_told(case, intensity) for case, intensity in zip(drawn, intensities, strict=True)]
+    board.dots(intensities, speeds, told, fill="ours", radius_px=4, opacity=0.75)
+    return board.markup()
 
 
-def _tooltip(case: Case, intensity: float) -> str:
+def _told(case: Case, intensity: float) -> str:
     return f"{case.id}: {gflops(case.throughput_gflops)} GFLOP/s at {intensity:.3g} operations a byte, {percent(case.peak_fraction)}% of peak"
 
 

@@ -18,9 +18,11 @@ from reports.page_script import SCRIPT, SCRIPT_DIGEST, embedded
 from reports.page_style import STYLE
 from reports.page_table import result_tables
 from reports.plot_history import history_caption, history_plot
+from reports.plot_ratio import ratio_plot
 from reports.plot_replay import replay_plot
 from reports.plot_roofline import roofline_plot
-from reports.plots import ratio_plot, search_plot, throughput_plot
+from reports.plot_search import search_plot
+from reports.plot_throughput import throughput_plot
 from reports.replays import Replay
 from reports.wording import (
     by_clock,
@@ -60,7 +62,7 @@ def render_html(
     body = [_header(report), result_tables(report.cases, code), _throughputs(report.cases), _ratios(report.cases)]
     body += [_rooflines(report.cases), _searches(report.searches), _replays(replays), _histories(histories)]
     body += [_machine(report.cases), _reproduce(report), code_section(report.cases, code)]
-    body += [embedded(report), tag("script", Markup(SCRIPT))]
+    body += [embedded(report, histories, replays), tag("script", Markup(SCRIPT))]
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
 
 

@@ -66,8 +66,8 @@ class Run:
             raise HarnessError(f"{case.slug}: {item}")
         values = dict(Candidate.from_json(record.candidate).values)
         checked = verified(record) if fresh else verify_on_gpu(self._worker, item, spec, values, FRESH_SEED)
-        known = self._bench.baselines(self._target)
-        baselines = {name: one for name, one in known.items() if one.offers(case) and one.unavailable(case, self._target) is None}
+        asked = self._options.peers.split(",")
+        baselines = {name: one for name, one in self._bench.serving(case).items() if asked == [""] or name in asked}
         empty = Record(
             kind="measurement", case=case.slug, run=self._run, target=case.target, spec=spec_key(spec),
             author=author.name, verdict=checked.verdict, identity=record.identity, candidate=record.candidate, clock="cuda",
@@ -181,6 +181,7 @@ def main() -> int:
     parser.add_argument("--tune-evals", type=int, default=96)
     parser.add_argument("--tune-seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peers", default="", help="libraries to compare with, as cublas,cublaslt; all where it is left out")
     parser.add_argument("--sustained", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--retune", action="store_true")
     parser.add_argument("--ahead", action=argparse.BooleanOptionalAction, default=True, help="compile while the GPU measures")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generators.generator import Expert
+from harness.cuda.banks import issue
 from harness.cuda.build import CudaBuilder, occupancy
 from harness.cuda.compiler import Compiled, CudaCompiler
 from harness.cuda.sass import disassemble, lint
@@ -48,6 +49,8 @@ class Checked:
     compiled: Compiled
     blocks_per_sm: int
     wrong: tuple[str, ...]
+    share: float
+    """What the main loop can reach of the CUDA cores' fp32 peak (`harness.cuda.banks`); 0 where others multiply."""
 
 
 def check(gpu: str, store: Store, cases: tuple[OperatorSpec, ...] = CASES, most: int = 99) -> Iterator[Checked | Verdict]:
@@ -76,10 +79,10 @@ def check(gpu: str, store: Store, cases: tuple[OperatorSpec, ...] = CASES, most:
                     if found.path not in seen:
                         seen.add(found.path)
                         blocks = occupancy(launch.block, launch.shared_bytes, found, target.factors)
-                        wrong = lint(disassemble(Path(found.path)), MULTIPLY.get(launch.kernel, ""))
-                        yield Checked(
-                            sketch=sketch.name, role=launch.kernel, compiled=found, blocks_per_sm=blocks, wrong=tuple(wrong)
-                        )
+                        listed, wanted = disassemble(Path(found.path)), MULTIPLY.get(launch.kernel, "")
+                        wrong = tuple(lint(listed, wanted))
+                        share = issue(listed.main_loop(wanted)).share if wanted == "FFMA" else 0.0
+                        yield Checked(sketch=sketch.name, role=launch.kernel, compiled=found, blocks_per_sm=blocks, wrong=wrong, share=share)
 
 
 def main() -> int:
@@ -98,7 +101,7 @@ def main() -> int:
             bad += bool(found.wrong or not found.blocks_per_sm)
             print(
                 f"{one.name:88} {one.registers:3} registers {one.spill_bytes:3} spilled {found.blocks_per_sm:2} blocks/SM"
-                f" {'; '.join(found.wrong) or 'ok'}"
+                f" {f'at most {found.share:.3f} of the fp32 peak; ' if found.share else ''}{'; '.join(found.wrong) or 'ok'}"
             )
     return int(bad > 0)
 

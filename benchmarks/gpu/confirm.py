@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import finish
 from benchmarks.gpu.sets import Restricted
 from harness.case import Case
 from harness.compare import rebuild
 from harness.cuda.evaluate import verify_on_gpu
-from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.operators import spec_from_json
 from harness.record import Record, Verdict
@@ -98,7 +98,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except HarnessError as refused:
-        raise SystemExit(str(refused)) from None
+    finish(main)

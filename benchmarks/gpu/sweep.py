@@ -2,19 +2,20 @@
 Time chosen points of one sketch on the GPU, fastest first: `python -m benchmarks.gpu.sweep h100 "fp16 GEMM 1000x1000x1000 nt" gemm_cuda_splitk bm=64,128 split=1,2`.
 
 Every legal combination of the values is built and checked against a library's answer bit for bit; then all of them and the
-libraries take turns, as in a comparison, or a device that warms up meanwhile would favour whoever comes first. Tunables
+libraries that load in a moment take turns, as in a comparison, or a device that warms up meanwhile would favour whoever comes first. Tunables
 that are not named keep their start values. For finding out what bounds a kernel, not for results.
 """
 
 import argparse
 import itertools
 
+from benchmarks import finish
 from benchmarks.modelled_points import chosen_values
 from generators.generator import Expert
 from harness.case import Case
 from harness.cuda.compare import ratio, take
 from harness.cuda.evaluate import SPARSE, reference_item
-from harness.errors import BadRequest, HarnessError
+from harness.errors import BadRequest
 from harness.kernel import Candidate
 from harness.prompt import parse_prompt
 from harness.record import Verdict
@@ -54,7 +55,8 @@ def main() -> int:
         candidates = [Candidate.of(name, point) for point in points if sketch.legal(point)]
         script = author.kernel_script(target, sketch)
         items = bench.builder(target, sketch, script, spec, trusted=True).build(candidates)
-        peers = [one for one in bench.baselines(target).values() if one.offers(case) and one.unavailable(case, target) is None]
+        known = bench.baselines(target).values()
+        peers = [one for one in known if getattr(one, "quick", False) and one.offers(case) and one.unavailable(case, target) is None]
         with bench.worker(target) as worker:
             usable = [item for item in items if not isinstance(item, Verdict)]
             reference = reference_item(bench.baselines(target), target, case, lambda: usable[0])
@@ -78,7 +80,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except HarnessError as refused:
-        raise SystemExit(str(refused)) from None
+    finish(main)

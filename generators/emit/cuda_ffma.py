@@ -103,12 +103,24 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
             if (u == 1 && over && step + 1 < steps) at_a = own_a + next * STAGE;
             read_x(0, at_a, 0, over ? 0 : pair * 2 + u + 1);
           }
-#pragma unroll
-          for (int k = 0; k < 4; k++)
+          /* an FFMA reads one even and one odd register a cycle (harness/cuda/banks.py). What runs along k lies in registers that are
+             even or odd as k is: rows take the pairs of k in turn, so that half of the sums wait in even registers, half in odd ones */
+          auto add = [&](int i, int k, int j) { d[g * 4 + i][j] = fmaf(x[g & 1][i][k], y[u][j][k], d[g * 4 + i][j]); };
+          if (!TRANS_A && TRANS_B) {
 #pragma unroll
             for (int i = 0; i < 4; i++)
 #pragma unroll
-              for (int j = 0; j < TN; j++) { const int jj = i & 1 ? TN - 1 - j : j; d[g * 4 + i][jj] = fmaf(x[g & 1][i][k], y[u][jj][k], d[g * 4 + i][jj]); }
+              for (int h = 0; h < 4; h++)
+#pragma unroll
+                for (int j = 0; j < TN; j++) add(i, h ^ (i & 1), h & 1 ? TN - 1 - j : j);
+          } else {
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+#pragma unroll
+              for (int i = 0; i < 4; i++)
+#pragma unroll
+                for (int j = 0; j < TN; j++) add(i, k, (TRANS_A && !TRANS_B ? i : i ^ k) & 1 ? TN - 1 - j : j);
+          }
         }
     }
     //@end

@@ -28,7 +28,8 @@ DEV void load_operand(u32 to, const TensorMap *map, u32 bar, int k, int row, int
   if (ALONG_K) {
     constexpr int MINE = ROWS / SHARE;
     if (SHARE == 1) copy_tile(to, map, bar, k, row);
-    else copy_tile_to(to + part * MINE * 128, map, bar, k, row + part * MINE, ranks);
+    else if (ROWS % (8 * SHARE) == 0) copy_tile_to(to + part * MINE * 128, map, bar, k, row + part * MINE, ranks);
+    else if (k / ROW % SHARE == part) copy_tile_to(to, map, bar, k, row, ranks); /* shares would end within 8 rows, which are swizzled together: the blocks take turns */
   } else {
     constexpr int CHUNKS = (ROWS + ROW - 1) / ROW / SHARE;
     for (int i = 0; i < CHUNKS; i++) {
@@ -87,6 +88,9 @@ template <int COUNT> DEV void collect(sum_t *d, const float *sums, const u32 *sh
   }
 }
 
+/* a descriptor of what lies some bytes further on: shared memory ends before the low word is full */
+DEV u64 further(u64 of, u32 bytes) { return (of & ~0xFFFFFFFFull) | (u32)((u32)of + (bytes >> 4)); }
+
 extern "C" __global__ __launch_bounds__(128 * (CONSUMERS + 1), 1) CLUSTERED
 void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b,
           const __grid_constant__ TensorMap map_a_low, const __grid_constant__ TensorMap map_b_low,
@@ -98,7 +102,8 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
   constexpr int STAGE = (SA + SB) * PARTS;
   const u32 base = (shared_address(raw) + 1023) & ~1023u;
   const u32 staging = base + STAGES * STAGE, full = staging + CONSUMERS * 16384, empty = full + STAGES * 8;
-  const int group_of_warps = threadIdx.x >> 7, tid = threadIdx.x & 127;
+  /* from lane 0: the compiler then knows it to be one for a warp, and keeps what follows from it (stages, descriptors) once a warp */
+  const int group_of_warps = __shfl_sync(~0u, threadIdx.x >> 7, 0), tid = threadIdx.x & 127;
   u32 rank = 0;
   if (CLUSTER > 1) asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   const int part_m = rank % CM, part_n = rank / CM;
@@ -140,6 +145,8 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
     /* a product waits some 130 cycles for the one before into the same sums: small tiles take turns among CHAINS of them */
     sum_t d[MI * CHAINS][BN / 2], total[MI][BN / 2];
     int stage = 0; u32 parity = 0;
+    /* descriptors of stage 0; those of others differ in the low word alone */
+    const u64 of_a = descriptor(base + own_rows * 8192, 16), of_b = descriptor(base + SA, B_ALONG_K ? 16 : ROW * 128);
     const u32 slabs = staging + (w * 4 + warp) * 4096; int slab = 0;
     auto skip = [&](int count) { stage += count; const int wraps = stage / STAGES; stage -= wraps * STAGES; parity ^= wraps & 1; };
     auto release = [&](int which) { if (CLUSTER == 1) { if (tid == 0) arrive(empty + 8 * which); } else if (tid < CLUSTER) arrive_at(empty + 8 * which, tid); };
@@ -162,19 +169,19 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
         for (int i = 0; i < MI * BN / 2; i++) total[i / (BN / 2)][i % (BN / 2)] = 0;
       if (PINGPONG) asm volatile("bar.sync %0, 256;" :: "r"(9 + w) : "memory");
       for (int step = walk.from; step < walk.to; step++) {
-        const u32 at = base + stage * STAGE;
+        const u32 ahead = stage * STAGE;
         await(full + 8 * stage, parity);
         fence_multiply();
         //@block compute
 #pragma unroll
         for (int p = 0; p < (PARTS == 2 ? 3 : 1); p++) { /* lo hi, hi lo, hi hi */
-          const u32 a = at + (PARTS == 2 && p == 0 ? SA + SB : 0), b = at + SA + (PARTS == 2 && p == 1 ? SA + SB : 0);
+          const u32 a = ahead + (PARTS == 2 && p == 0 ? SA + SB : 0), b = ahead + (PARTS == 2 && p == 1 ? SA + SB : 0);
 #pragma unroll
           for (int kk = 0; kk < 4; kk++)
 #pragma unroll
             for (int mi = 0; mi < MI; mi++)
-              multiply(d[mi + MI * (kk % CHAINS)], descriptor(a + (own_rows + mi) * 8192 + kk * (A_ALONG_K ? 32 : 2048), 16),
-                       descriptor(b + kk * (B_ALONG_K ? 32 : 2048), B_ALONG_K ? 16 : ROW * 128), ((PROMOTE ? 0 : step - walk.from) | kk / CHAINS | p) != 0);
+              multiply(d[mi + MI * (kk % CHAINS)], further(of_a, a + mi * 8192 + kk * (A_ALONG_K ? 32 : 2048)), further(of_b, b + kk * (B_ALONG_K ? 32 : 2048)),
+                       ((PROMOTE ? 0 : step - walk.from) | kk / CHAINS | p) != 0);
         }
         //@end
         commit_multiply();
@@ -253,9 +260,13 @@ void NAME(const __grid_constant__ TensorMap map_a, const __grid_constant__ Tenso
 #pragma unroll
           for (int j = BN / OUT * (OUT / 8); j < BN / 8; j++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-              const int r = row + (i >> 1) * 8, col = n + j * 8 + (lane & 3) * 2 + (i & 1);
-              if (r < rows && col < columns) c[(size_t)r * ldc + col] = narrow(d[mi][j * 4 + i]);
+            for (int h = 0; h < 2; h++) {
+              const int r = row + h * 8, col = n + j * 8 + (lane & 3) * 2;
+              const sum_t *pair = &d[mi][j * 4 + h * 2];
+              element *to = c + (size_t)r * ldc + col;
+              if (r >= rows || col >= columns) continue;
+              if (by_copy) store_pair(to, pair[0], pair[1]);
+              else { to[0] = narrow(pair[0]); if (col + 1 < columns) to[1] = narrow(pair[1]); }
             }
       }
     }

@@ -4,7 +4,8 @@ Kernel script for RISC-V vectors: pack and compute kernels for fp32 GEMM-like op
 A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
 stdout. Parameters: vector_bits, features (``xtheadvector`` means version 0.7.1), mr, nr, lmul (registers in a group),
 unroll, splat (1: copy each element of A to a vector and use vfmacc.vv; 0: vfmacc.vf), ahead (1: load the operands of
-the next k-step while this one computes), roles. The micro-tile is MR rows by NR columns of row-major C, held in
+the next k-step while this one computes), prefetch_a, prefetch_b (ask for lines of the panels so many k-steps ahead, 0 =
+off), prefetch_c (ask for the rows of C so many k-steps before they are updated), roles. The micro-tile is MR rows by NR columns of row-major C, held in
 MR * NR / lanes vector registers: NR/(lanes*lmul) loads of B and MR scalar loads of A feed them a k-step.
 """
 
@@ -21,6 +22,8 @@ ONE = 0x3F800000
 TEMPORARY = [*(f"ft{i}" for i in range(12)), *(f"fa{i}" for i in range(8))]
 SAVED = [f"fs{i}" for i in range(12)]
 REGISTERS = 32
+LINE, REACH = 64, 2047
+"""Bytes of a cache line, and how far the offset of a load reaches."""
 
 
 class Dialect:
@@ -55,6 +58,7 @@ class Compute:
         self.dialect = Dialect(parameters)
         self.mr, self.nr, self.lmul = parameters["mr"], parameters["nr"], parameters["lmul"]
         self.unroll, self.splat, self.ahead = parameters["unroll"], parameters["splat"], parameters["ahead"]
+        self.prefetch_a, self.prefetch_b, self.prefetch_c = (parameters.get(f"prefetch_{name}", 0) for name in "abc")
         self.width = self.dialect.lanes * self.lmul
         self.groups = self.nr // self.width
         self.buffers = 2 if self.ahead else 1
@@ -67,6 +71,7 @@ class Compute:
         if self.mr * self.buffers > len(TEMPORARY) + len(SAVED) or (self.ahead and self.unroll % 2):
             raise ValueError(f"{tile} unroll={self.unroll}: too many rows, or an odd unroll where buffers alternate")
         tag = f"mr{self.mr}_nr{self.nr}_m{self.lmul}_u{self.unroll}_s{self.splat}_a{self.ahead}"
+        tag += f"_p{self.prefetch_a}_{self.prefetch_b}_{self.prefetch_c}"
         self.text = Text(f"{self.dialect.name}_compute_{tag}", "@")
 
     def acc(self, i: int, j: int) -> int:
@@ -120,18 +125,64 @@ class Compute:
         text("ret")
         return text.finish()
 
+    def touches(self, step: int) -> list[str]:
+        """
+        Ask for the lines of the panels that k-steps further on begin, once the pointers are past `step`.
+
+        Loads into x0, for which nothing waits: not all of these cores have an instruction that fetches ahead.
+        """
+        code = []
+        for base, width, steps, moved in (("a2", self.nr, self.prefetch_b, step + 1), ("a1", self.mr, self.prefetch_a, 0)):
+            size = 4 * width
+            reached = min(steps, REACH // size - self.unroll)
+            if reached > 0:
+                begin = -(-size * step // LINE) * LINE
+                code += [f"lw x0, {at + size * (reached - moved)}({base})" for at in range(begin, size * (step + 1), LINE)]
+        return code
+
+    def touch_rows(self) -> None:
+        """Ask for the rows of C that a whole tile will read."""
+        text, done = self.text, self.text.local("asked")
+        text(f"lw t1, {BETA}(a4)", "slli t1, t1, 33", f"beqz t1, {done}")
+        for field, extent in ((ROWS, self.mr), (COLS, self.nr)):
+            text(f"ld t1, {field}(a4)", f"li t4, {extent}", f"bne t1, t4, {done}")
+        text(f"ld t1, {LDC}(a4)", "slli t1, t1, 2", "mv t4, a3")
+        for i in range(self.mr):
+            text(*(f"lw x0, {at}(t4)" for at in range(0, 4 * self.nr, LINE)), *(["add t4, t4, t1"] if i + 1 < self.mr else []))
+        text.label("asked")
+
+    def turns(self, turn: list[list[str]], begun: int, done: str) -> None:
+        """
+        Run the unrolled loop t0 times, `begun` of a0 k-steps being loaded already, then go to `done`.
+
+        Its first turns ask for what comes later in the panels, the last of them where nothing does; between them rows
+        of C are asked for. t3 counts the first turns.
+        """
+        text, shift = self.text, self.unroll.bit_length() - 1
+        tail = [f"addi a1, a1, {4 * self.unroll * self.mr}"]
+        flat = [line for step in turn for line in step]
+        text(f"beqz t0, {done}")
+        if ahead := max(self.prefetch_a, self.prefetch_b, self.prefetch_c):
+            text(f"addi t3, a0, {-begun - ahead}", f"blez t3, {text.local('loop')}", f"srli t3, t3, {shift}", f"beqz t3, {text.local('loop')}")
+            text("sub t0, t0, t3")
+            text.label("far")
+            asking = [line for index, step in enumerate(turn) for line in interleave([[one] for one in step], self.touches(index))]
+            text.block("compute", [*asking, *tail, "addi t3, t3, -1"])
+            text(f"bnez t3, {text.local('far')}")
+            if self.prefetch_c:
+                self.touch_rows()
+            text(f"beqz t0, {done}")
+        text.label("loop")
+        text.block("near" if ahead else "compute", [*flat, *tail, "addi t0, t0, -1"])
+        text(f"bnez t0, {text.local('loop')}")
+
     def loop(self) -> None:
         """The unrolled k loop, then its remainder one step at a time."""
         text, unroll = self.text, self.unroll
-        text(f"srli t0, a0, {unroll.bit_length() - 1}", f"andi a0, a0, {unroll - 1}", f"beqz t0, {text.local('tail')}")
-        text.label("loop")
-        body = []
-        for step in range(unroll):
-            body += self.loads(step, 0) + [line for row in self.products(0) for line in row]
-        text.block("compute", [*body, f"addi a1, a1, {4 * unroll * self.mr}", "addi t0, t0, -1"])
-        text(f"bnez t0, {text.local('loop')}")
+        text(f"srli t0, a0, {unroll.bit_length() - 1}")
+        self.turns([self.loads(step, 0) + [line for row in self.products(0) for line in row] for step in range(unroll)], 0, text.local("tail"))
         text.label("tail")
-        text(f"beqz a0, {text.local('scale')}")
+        text(f"andi a0, a0, {unroll - 1}", f"beqz a0, {text.local('scale')}")
         text.label("one")
         text(*self.loads(0, 0), *(line for row in self.products(0) for line in row))
         text(f"addi a1, a1, {4 * self.mr}", "addi a0, a0, -1", f"bnez a0, {text.local('one')}")
@@ -143,21 +194,18 @@ class Compute:
         The unrolled loop runs while more than `unroll` steps remain; just so many, as of a multiple, are one more turn.
         """
         text, unroll = self.text, self.unroll
+        shift = unroll.bit_length() - 1
         text(*self.loads(0, 0), f"addi a1, a1, {4 * self.mr}")
-        text("addi t0, a0, -1", f"srli t0, t0, {unroll.bit_length() - 1}", f"slli t1, t0, {unroll.bit_length() - 1}")
-        text("sub a0, a0, t1", f"beqz t0, {text.local('last')}")
+        text("addi t0, a0, -1", f"srli t0, t0, {shift}", f"slli t2, t0, {shift}", "sub t2, a0, t2")
         turn = [interleave(self.products(step % 2), self.loads(step, (step + 1) % 2)) for step in range(unroll)]
-        text.label("loop")
-        body = [line for step in turn for line in step]
-        text.block("compute", [*body, f"addi a1, a1, {4 * unroll * self.mr}", "addi t0, t0, -1"])
-        text(f"bnez t0, {text.local('loop')}")
+        self.turns(turn, 1, text.local("last"))
         text.label("last")
-        text(f"li t1, {unroll}", f"bne a0, t1, {text.local('tail')}")
+        text(f"li t1, {unroll}", f"bne t2, t1, {text.local('tail')}")
         text(*(line for step in turn[:-1] for line in step), *(line for row in self.products(1) for line in row))
         text(f"j {text.local('scale')}")
         text.label("tail")
         text(*(line for row in self.products(0) for line in row))
-        text("addi a0, a0, -1", f"beqz a0, {text.local('scale')}")
+        text("addi t2, t2, -1", f"beqz t2, {text.local('scale')}")
         text(*self.loads(0, 0), f"addi a1, a1, {4 * self.mr}", f"j {text.local('tail')}")
 
     def scale(self) -> None:
@@ -235,35 +283,64 @@ class Pack:
         self.text = Text(f"{self.dialect.name}_{role}_w{self.width}", "@")
 
     def emit_copy(self) -> str:
-        """Source rows lie along the panel (B, or A transposed): copy `width` elements a k-step."""
+        """
+        Source rows lie along the panel (B, or A transposed): copy `width` elements a k-step.
+
+        Rows are far apart, each a miss of its own; several are loaded before the first is stored, so that they are missed together.
+        """
         text, dialect = self.text, self.dialect
         lmul = next(m for m in (1, 2, 4, 8) if m * dialect.lanes >= self.width)
-        text("slli a3, a3, 2", f"li t0, {self.width}", f"beqz a0, {text.local('done')}")
-        text(dialect.length("t0", lmul), "vmv.v.i v8, 0", f"bne a1, t0, {text.local('part')}")
-        text.label("full")
+        rows = REGISTERS // max(lmul, 4)
+        text("slli a3, a3, 2", f"li t0, {self.width}", f"beqz a0, {text.local('done')}", dialect.length("t0", lmul))
+        text(f"bne a1, t0, {text.local('part')}", f"srli t1, a0, {rows.bit_length() - 1}", f"andi a0, a0, {rows - 1}")
+        text(f"beqz t1, {text.local('rest')}")
+        text.label("several")
+        text(*(line for i in range(rows) for line in (dialect.load(i * lmul, "a2"), "add a2, a2, a3")))
+        text(*(line for i in range(rows) for line in (dialect.store(i * lmul, "a4"), f"addi a4, a4, {4 * self.width}")))
+        text("addi t1, t1, -1", f"bnez t1, {text.local('several')}")
+        text.label("rest")
+        text(f"beqz a0, {text.local('done')}")
+        text.label("one")
         text(dialect.load(8, "a2"), dialect.store(8, "a4"), "add a2, a2, a3", f"addi a4, a4, {4 * self.width}")
-        text("addi a0, a0, -1", f"bnez a0, {text.local('full')}", "ret")
+        text("addi a0, a0, -1", f"bnez a0, {text.local('one')}", "ret")
         text.label("part")
+        text("vmv.v.i v8, 0")
+        text.label("cut")
         text(dialect.length("a1", lmul), dialect.load(8, "a2"), dialect.length("t0", lmul), dialect.store(8, "a4"))
-        text("add a2, a2, a3", f"addi a4, a4, {4 * self.width}", "addi a0, a0, -1", f"bnez a0, {text.local('part')}")
+        text("add a2, a2, a3", f"addi a4, a4, {4 * self.width}", "addi a0, a0, -1", f"bnez a0, {text.local('cut')}")
         text.label("done")
         text("ret")
         return text.finish()
 
     def emit_transpose(self) -> str:
-        """Source rows lie along k (A, or B transposed): a row is loaded in one piece and stored with a stride."""
+        """
+        Source rows lie along k (A, or B transposed): a row is loaded in one piece and stored with a stride.
+
+        The lines of the panel are asked for first: elements stored one by one to lines that no cache has would each go
+        to memory. Three rows are loaded ahead of the one that is stored.
+        """
         text, dialect = self.text, self.dialect
         text("slli a3, a3, 2", f"li t0, {4 * self.width}", f"beqz a0, {text.local('done')}")
         text.label("piece")
-        text(dialect.length("a0", 8, "t1"), "mv t2, a2", "mv t3, a4", "mv t4, a1", f"li t5, {self.width}")
+        text(dialect.length("a0", 8, "t1"), "mv t2, a2", "mv t3, a4", "mul t6, t1, t0", "add t6, t6, a4")
+        text.label("ask")
+        text("lw x0, 0(t3)", f"addi t3, t3, {LINE}", f"bltu t3, t6, {text.local('ask')}")
+        text("mv t3, a4", f"li t5, {self.width}", f"bne a1, t5, {text.local('part')}")
+        for i in range(self.width + 3):
+            if i < self.width:
+                text(dialect.load(i % 4 * 8, "t2"), "add t2, t2, a3")
+            if i >= 3:
+                text(dialect.store_strided((i - 3) % 4 * 8, "t3", "t0"), "addi t3, t3, 4")
+        text(f"j {text.local('next')}")
+        text.label("part")
+        text("mv t4, a1")
         text.label("row")
         text(dialect.load(8, "t2"), dialect.store_strided(8, "t3", "t0"), "add t2, t2, a3", "addi t3, t3, 4")
-        text("addi t4, t4, -1", "addi t5, t5, -1", f"bnez t4, {text.local('row')}", f"beqz t5, {text.local('next')}")
-        text("vmv.v.i v16, 0")
+        text("addi t4, t4, -1", "addi t5, t5, -1", f"bnez t4, {text.local('row')}", "vmv.v.i v16, 0")
         text.label("zero")
         text(dialect.store_strided(16, "t3", "t0"), "addi t3, t3, 4", "addi t5, t5, -1", f"bnez t5, {text.local('zero')}")
         text.label("next")
-        text("slli t2, t1, 2", "add a2, a2, t2", "mul t2, t1, t0", "add a4, a4, t2", "sub a0, a0, t1")
+        text("slli t2, t1, 2", "add a2, a2, t2", "mv a4, t6", "sub a0, a0, t1")
         text(f"bnez a0, {text.local('piece')}")
         text.label("done")
         text("ret")

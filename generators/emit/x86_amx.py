@@ -2,8 +2,8 @@
 Kernel script for x86-64: tiles of AMX, blocks of bf16 or int8 into a block of fp32 or int32 (roles `compute`, `packed`).
 
 A standalone program (generators/CONTRACT.md). Parameters: int8 (1: bytes, else bf16), ta (tiles of rows), tb (tiles of
-columns), unroll (steps of a turn), prefetch_a, prefetch_b (steps ahead, 0 = off), copy_a (0: `compute` reads A where it
-lies, its rows `down` bytes apart; `packed` never does), roles (what to print). Role `rounded` writes sums as bf16. Every tile
+columns), unroll (steps of a turn), prefetch_b (steps ahead, 0 = off), copy_a (0: `compute` reads A where it lies; `packed`
+never does), roles (what to print). Role `rounded` writes sums as bf16. Every tile
 has 16 rows of 64 bytes. A step multiplies `ta` tiles of A (16 rows by 32 bf16 or 64 bytes of k) by `tb` tiles of B (16 groups of k by 16
 columns), which lie side by side in the packed blocks, 1 KiB each. Roles `tiles_on` and `tiles_off` give the shape of the
 tiles and free them: once a call, since the first takes as long as several products (Intel SDM volume 1, chapter 18).
@@ -11,6 +11,7 @@ tiles and free them: once a call, since the first takes as long as several produ
 
 import json
 import sys
+from collections.abc import Sequence
 
 from generators.parts.x86_machine import LINE, Machine, Text, kernel
 
@@ -24,21 +25,23 @@ BASES = ["rsi", "r9", "rbx", "rbp"]
 
 class Block:
     """
-    compute(steps rdi, a rsi, b rdx, sums rcx, pitch r8 in bytes, first r9, down [rsp + 8]): sums (+)= A block times B block.
+    compute(steps rdi, a rsi, b rdx, sums rcx, pitch r8 in bytes, first r9): sums (+)= A block times B block.
 
-    Packed, A and B advance by their tiles; in place each tile of A has a base of its own, which advances by 64 bytes.
+    Packed, A and B advance by their tiles. In place each tile of A has a base of its own, which advances by 64 bytes, and there
+    are three arguments more on the stack: the bytes from one row of A to the next, how many times `steps` there are, and the
+    bytes that A jumps in between.
     """
 
     def __init__(self, given: dict, in_place: bool) -> None:
         self.ta, self.tb, self.unroll = given["ta"], given["tb"], given["unroll"]
         self.in_place = in_place
-        self.ahead_a, self.ahead_b = 0 if in_place else given["prefetch_a"], given["prefetch_b"]
+        self.ahead_b = given["prefetch_b"]
         self.product = "tdpbssd" if given["int8"] else "tdpbf16ps"
         self.held = min(self.ta, self.tb)
         self.sums = self.ta * self.tb
         if self.sums + self.held + 1 > TILES:
             raise ValueError(f"ta={self.ta} tb={self.tb}: {self.sums + self.held + 1} tiles are needed, there are {TILES}")
-        tag = "_".join(str(value) for value in (self.ta, self.tb, self.unroll, self.ahead_a, self.ahead_b))
+        tag = "_".join(str(value) for value in (self.ta, self.tb, self.unroll, self.ahead_b))
         self.text = Text(f"amx_{'int8' if given['int8'] else 'bf16'}{'_in_place' if in_place else ''}_{tag}")
 
     def at(self, i: int, j: int) -> int:
@@ -83,12 +86,11 @@ class Block:
         return code
 
     def prefetches(self, step: int) -> list[str]:
-        """The lines of the steps that lie ahead."""
-        code = []
-        for base, tiles, ahead in (("rsi", self.ta, self.ahead_a), ("rdx", self.tb, self.ahead_b)):
-            begin = TILE * tiles * (step + ahead)
-            code += [f"prefetcht0 byte ptr [{base} + {begin + line}]" for line in range(0, TILE * tiles if ahead else 0, LINE)]
-        return code
+        """The lines of B of the step that lies ahead."""
+        if not self.ahead_b:
+            return []
+        begin = TILE * self.tb * (step + self.ahead_b)
+        return [f"prefetcht0 byte ptr [rdx + {begin + line}]" for line in range(0, TILE * self.tb, LINE)]
 
     def move(self, load: bool) -> None:
         """Load the accumulators from the sums, or store them there; rcx is lost by storing."""
@@ -99,32 +101,41 @@ class Block:
                 self.text(f"tileloadd {tile}, {where}" if load else f"tilestored {where}, {tile}")
             self.text("add rax, r10")
 
+    def enter(self, kept: Sequence[str]) -> None:
+        """Take the arguments that lie on the stack, and point at each tile of A."""
+        arguments = zip(("r11", "r12", "r13"), range(8 * len(kept) + 8, 8 * len(kept) + 32, 8), strict=True)
+        self.text(*(f"push {register}" for register in kept), *(f"mov {register}, [rsp + {at}]" for register, at in arguments))
+        if self.ta > 1:
+            self.text("mov rax, r11", "shl rax, 4")
+        for base, before in zip(BASES[1 : self.ta], BASES, strict=False):
+            self.text(f"mov {base}, {before}", f"add {base}, rax")
+
     def emit(self) -> str:
         """Print the whole kernel."""
         text = self.text
-        kept = ("rbx", "rbp")[: max(0, self.ta - 2)] if self.in_place else ()
-        if self.in_place:
-            text("mov r11, [rsp + 8]")
+        kept = (*("rbx", "rbp")[: max(0, self.ta - 2)], "r12", "r13") if self.in_place else ()
         text("test r9, r9", f"jnz {text.local('first')}")
         self.move(load=True)
         text(f"jmp {text.local('ready')}")
         text.label("first")
         text(*(f"tilezero tmm{index}" for index in range(self.sums)))
         text.label("ready")
-        text(f"mov r10d, {LINE}", *(f"push {register}" for register in kept))
-        if self.in_place and self.ta > 1:
-            text("mov rax, r11", "shl rax, 4")
-            text(*(line for i in range(1, self.ta) for line in (f"mov {BASES[i]}, {BASES[i - 1]}", f"add {BASES[i]}, rax")))
+        text(f"mov r10d, {LINE}")
+        if self.in_place:
+            self.enter(kept)
+        text.label("band")
         # a shift by 0 leaves the flags as they were
         text("mov rax, rdi", f"shr rax, {self.unroll.bit_length() - 1}", "test rax, rax", f"jz {text.local('rest')}", ".p2align 5")
         text.label("turn")
         text.block("compute", [line for step in range(self.unroll) for line in self.step(step)])
         text(*self.advance(self.unroll), "dec rax", f"jnz {text.local('turn')}")
         text.label("rest")
-        text(f"and edi, {self.unroll - 1}", f"jz {text.local('put')}")
+        text("mov rax, rdi", f"and eax, {self.unroll - 1}", f"jz {text.local('put')}")
         text.label("one")
-        text(*self.step(0), *self.advance(1), "dec edi", f"jnz {text.local('one')}")
+        text(*self.step(0), *self.advance(1), "dec eax", f"jnz {text.local('one')}")
         text.label("put")
+        if self.in_place:
+            text(*(f"add {base}, r13" for base in BASES[: self.ta]), "dec r12", f"jnz {text.local('band')}")
         text(*(f"pop {register}" for register in reversed(kept)))
         self.move(load=False)
         text("ret")
@@ -169,7 +180,7 @@ def kernel_set(parameters: dict) -> list[dict]:
     copied = bool(parameters["copy_a"])
     compute, packed = Block(parameters, in_place=not copied), Block(parameters, in_place=False)
     block = "void block(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)"
-    in_place = block.replace(")", ", int64_t down)")
+    in_place = block.replace(")", ", int64_t down, int64_t bands, int64_t jump)")
     rows = "void rounded(int64_t rows, const void *sums, int64_t pitch, void *c, int64_t ldc)"
     plain = "void tiles(void)"
     name, text = rounded(parameters["tb"])

@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Unusable(Exception):
-    """A reply that holds no answer; ``again`` says whether asking again may help."""
+    """A reply that holds no answer; ``again`` says whether asking again may help, ``whole`` that no stream should be asked for."""
 
-    def __init__(self, reason: str, *, again: bool) -> None:
+    def __init__(self, reason: str, *, again: bool, whole: bool = False) -> None:
         super().__init__(reason)
-        self.again = again
+        self.again, self.whole = again, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,8 @@ def _stream(lines: Iterable[str]) -> Reply:
         text += delta.get("content") or ""
         refusal += delta.get("refusal") or ""
         finish = choice.get("finish_reason") or finish
-    if not events:
-        raise Unusable("the stream ended before it began", again=True)
+    if not events:  # llama-cpp-python's server does so where it would refuse the same question with a reason
+        raise Unusable("the stream ended before it began", again=True, whole=True)
     if not finish:
         raise Unusable("the stream ended early", again=True)
     return _reply(text, refusal, finish, usage)

@@ -50,12 +50,13 @@ class OpenAiChat:
 
     def complete(self, prompt: Prompt) -> Completion:
         """Ask, again where that may help; raise `NoAnswer` with the last reason otherwise."""
-        begin, reason = time.monotonic(), ""
+        begin, reason, stream = time.monotonic(), "", True
         for attempt in range(self._attempts):
             try:
-                reply = self._ask(prompt)
+                reply = self._ask(prompt, stream and self._stream)
             except _Retry as retry:
                 reason = self._clean(str(retry))
+                stream = stream and not retry.whole
                 if attempt + 1 < self._attempts:
                     time.sleep(retry.wait_s if retry.wait_s is not None else self._backoff(attempt))
                 continue
@@ -67,7 +68,7 @@ class OpenAiChat:
     def _backoff(self, attempt: int) -> float:
         return self._backoff_s * 2**attempt * random.uniform(0.75, 1.25)
 
-    def _ask(self, prompt: Prompt) -> Reply:
+    def _ask(self, prompt: Prompt, stream: bool) -> Reply:
         """Make one call within the deadline; `_Retry` or `NoAnswer` for whatever goes wrong."""
         try:
             import openai
@@ -75,11 +76,11 @@ class OpenAiChat:
             raise AuthorError(f"{self.name}: the package openai is missing; run pip install -e '.[llm]'") from None
         client = self._client = self._client or self._connect(openai)
         try:
-            return _within(self._deadline_s, lambda: self._exchange(client, prompt))
+            return _within(self._deadline_s, lambda: self._exchange(client, prompt, stream))
         except Unusable as fault:
             if not fault.again:
                 raise NoAnswer(f"{self.name} gave no answer ({prompt}): {self._clean(str(fault))}") from None
-            raise _Retry(str(fault)) from None
+            raise _Retry(str(fault), whole=fault.whole) from None
         except TimeoutError:
             self._client = None  # the call that hangs keeps the old one
             raise _Retry(f"no whole answer within {self._deadline_s:.0f} s") from None
@@ -102,17 +103,17 @@ class OpenAiChat:
             http_client=http,
         )
 
-    def _exchange(self, client: Any, prompt: Prompt) -> Reply:
-        with client.chat.completions.with_streaming_response.create(**self._request(prompt)) as response:
+    def _exchange(self, client: Any, prompt: Prompt, stream: bool) -> Reply:
+        with client.chat.completions.with_streaming_response.create(**self._request(prompt, stream)) as response:
             return read_reply(response.headers.get("content-type", ""), response.iter_lines())
 
-    def _request(self, prompt: Prompt) -> dict[str, Any]:
+    def _request(self, prompt: Prompt, stream: bool) -> dict[str, Any]:
         profile = self._profile
         request: dict[str, Any] = {"model": profile.model, "messages": [{"role": "user", "content": prompt.text}]}
         request[profile.answer_tokens_field] = profile.answer_tokens
         if profile.temperature is not None:
             request["temperature"] = profile.temperature
-        if self._stream:
+        if stream:
             request |= {"stream": True, "stream_options": {"include_usage": True}}
         if prompt.json and self._format == "json_schema":
             schema = {"name": "answer", "schema": {"type": "object"}}
@@ -174,11 +175,11 @@ class OpenAiChat:
 
 
 class _Retry(Exception):
-    """A fault after which another attempt may succeed; ``wait_s`` None means back off."""
+    """A fault after which another attempt may succeed, or one for a ``whole`` answer; ``wait_s`` None means back off."""
 
-    def __init__(self, reason: str, *, wait_s: float | None = None) -> None:
+    def __init__(self, reason: str, *, wait_s: float | None = None, whole: bool = False) -> None:
         super().__init__(reason)
-        self.wait_s = wait_s
+        self.wait_s, self.whole = wait_s, whole
 
 
 def _within(deadline_s: float, call: Callable[[], Reply]) -> Reply:

@@ -42,11 +42,13 @@ DEV void stage_out(u32 at, const float *x, int lane) {
   }
 }
 DEV u16 narrow(float x) { return (u16)pack(x, 0.f); }
+DEV void store_pair(element *to, float x, float y) { *(u32 *)to = pack(x, y); }
 """
 
 STAGE_OUT_32 = r"""
 DEV element widen(element x) { return x; }
 DEV element narrow(element x) { return x; }
+DEV void store_pair(element *to, element x, element y) { to[0] = x; to[1] = y; }
 DEV void stage_out(u32 at, const element *x, int lane) {
 #pragma unroll
   for (int j = 0; j < 4; j++)

@@ -4,11 +4,15 @@
  * NHWC: MR pixels of a row by NR channels; channels lie along the vectors. Images are read in place; only segments
  * that reach over the border, or channels that do not fill a panel, go through a patch with zeros (which count: a NaN
  * among the weights shows). W is packed to [panel][r][s][NR]. NCHW: rows of a plane along the vectors, in C.
+ * Threads share the rows of Y: of images, with NCHW of planes.
  */
 struct plan {
     int64_t n, c, h, w, r, s, oh, ow, stride, padding, dilation, mr, nr, panels, columns;
-    int relu;
+    int64_t rows, shares; /* of Y; shares of them, some for each thread */
+    int nhwc, relu;
 };
+
+enum { SHARES_A_THREAD = 4 };
 
 static void make_plan(struct plan *p, const struct opw_args *args, const struct opw_tunables *t)
 {
@@ -19,7 +23,10 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     *p = given;
     p->panels = (p->c + p->nr - 1) / p->nr;
     p->columns = (p->mr - 1) * p->stride + (p->s - 1) * p->dilation + 1;
+    p->nhwc = dim[OPW_DIM_NHWC] != 0;
     p->relu = dim[OPW_DIM_RELU] != 0;
+    p->rows = p->n * p->oh * (p->nhwc ? 1 : p->c);
+    p->shares = args->threads > 1 ? least(p->rows, SHARES_A_THREAD * args->threads) : 1;
 }
 
 static int64_t weights_room(const struct plan *p)
@@ -27,11 +34,16 @@ static int64_t weights_room(const struct plan *p)
     return p->panels * p->r * p->s * p->nr;
 }
 
+static int64_t patch_room(const struct plan *p)
+{
+    return p->r * p->columns * p->nr;
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    return args->dim[OPW_DIM_NHWC] ? (size_t)(weights_room(&p) + p.r * p.columns * p.nr) * sizeof(float) : 0;
+    return p.nhwc ? (size_t)(weights_room(&p) + p.shares * patch_room(&p)) * sizeof(float) : 0;
 }
 
 static void pack_weights(const struct plan *p, const float *w, float *to)
@@ -47,7 +59,7 @@ int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    if (args->dim[OPW_DIM_NHWC])
+    if (p.nhwc)
         pack_weights(&p, args->operand[1], workspace);
     return 0;
 }
@@ -95,18 +107,25 @@ static void segment(const struct plan *p, struct tile *tile, compute *kernel, co
     }
 }
 
-static void nhwc(const struct plan *p, compute *kernel, const struct opw_args *args, const float *weights, float *patch)
+/* The operands; packed weights and, behind them, a patch for each share. */
+struct team {
+    const struct plan *p;
+    const float *x, *w, *bias;
+    float *y, *workspace;
+    compute *kernel;
+};
+
+/* NHWC: rows of Y. */
+static void image_rows(const struct team *team, int64_t row, int64_t end, float *patch)
 {
-    const float *image = args->operand[0], *bias = args->dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
-    float *y = args->operand[2];
+    const struct plan *p = team->p;
     struct tile tile = {{0}, {0}, {0}, {0}, 0, 0, 1, p->r, p->s, 1, 0, 0, 0, 0, 4 * p->c, 0, 0, p->relu, 0, 1, 0, 0};
-    for (int64_t n = 0; n < p->n; n++, image += p->h * p->w * p->c)
-        for (int64_t row = 0; row < p->oh; row++)
-            for (int64_t next = 0; next < p->ow; next += p->mr) {
-                int64_t column = most(0, least(next, p->ow - p->mr));
-                segment(p, &tile, kernel, image, weights, bias, patch, y + ((n * p->oh + row) * p->ow + column) * p->c, row,
-                        column);
-            }
+    for (; row < end; row++)
+        for (int64_t next = 0; next < p->ow; next += p->mr) {
+            int64_t column = most(0, least(next, p->ow - p->mr));
+            segment(p, &tile, team->kernel, team->x + row / p->oh * p->h * p->w * p->c, team->workspace, team->bias, patch,
+                    team->y + (row * p->ow + column) * p->c, row % p->oh, column);
+        }
 }
 
 /* NCHW: output columns `from` to `to` of one row; where `inside` they need no look at the sides. */
@@ -166,20 +185,39 @@ static void nchw_row(const struct plan *p, const float *plane, const float *w, f
     scalars(p, plane, w, bias, top, x, p->ow, y);
 }
 
+/* NCHW: rows of Y, plane after plane. */
+static void plane_rows(const struct team *team, int64_t row, int64_t end)
+{
+    const struct plan *p = team->p;
+    for (; row < end; row++) {
+        int64_t plane = row / p->oh, channel = plane % p->c;
+        nchw_row(p, team->x + plane * p->h * p->w, team->w + channel * p->r * p->s, team->bias ? team->bias[channel] : 0.0f,
+                 row % p->oh, team->y + row * p->ow);
+    }
+}
+
+static void share_of_rows(void *context, int64_t share)
+{
+    const struct team *team = context;
+    const struct plan *p = team->p;
+    int64_t row = p->rows * share / p->shares, end = p->rows * (share + 1) / p->shares;
+    if (p->nhwc)
+        image_rows(team, row, end, team->workspace + weights_room(p) + share * patch_room(p));
+    else
+        plane_rows(team, row, end);
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    if (args->dim[OPW_DIM_NHWC]) {
-        if (!args->dim[OPW_DIM_PREPACKED])
-            pack_weights(&p, args->operand[1], workspace);
-        nhwc(&p, (compute *)tunables->kernel[OPW_KERNEL_COMPUTE], args, workspace, (float *)workspace + weights_room(&p));
-        return 0;
-    }
-    const float *x = args->operand[0], *w = args->operand[1], *bias = args->dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
-    float *y = args->operand[2];
-    for (int64_t plane = 0; plane < p.n * p.c; plane++)
-        for (int64_t row = 0; row < p.oh; row++, y += p.ow)
-            nchw_row(&p, x + plane * p.h * p.w, w + plane % p.c * p.r * p.s, bias ? bias[plane % p.c] : 0.0f, row, y);
+    struct team team = {&p, args->operand[0], args->operand[1], args->dim[OPW_DIM_BIAS] ? args->operand[3] : 0, args->operand[2],
+                        workspace, (compute *)tunables->kernel[OPW_KERNEL_COMPUTE]};
+    if (p.nhwc && !args->dim[OPW_DIM_PREPACKED])
+        pack_weights(&p, team.w, workspace);
+    if (args->threads > 1)
+        args->parallel_for(p.shares, share_of_rows, &team);
+    else
+        share_of_rows(&team, 0);
     return 0;
 }

@@ -131,8 +131,8 @@ static void strip_of_group(const struct plan *p, const struct buffers *at, const
                  ((strip->image * p->h + strip->y * p->step - p->padding) * p->w + strip->x * p->step - p->padding) * p->c;
     else
         copy_strip(p, at->x, strip, group, at->pixels);
-    for (int64_t panel = 0; panel < p->panels; panel += p->outer ? p->panels : 1) {
-        int64_t filter = panel * p->nr, filters = p->filters - filter, mine = group * p->filters + filter;
+    for (int64_t panel = at->panel; panel < at->end; panel += p->outer ? at->end : 1) {
+        int64_t filter = panel * p->nr, filters = least(p->filters, at->end * p->nr) - filter, mine = group * p->filters + filter;
         const float *w = ready + (p->prepacked || p->reused ? panel * p->depth * p->nr : 0);
         struct work work = {p, strip, at->kernels, 0, 0, 0, at->bias ? at->bias + mine : 0, filters};
         if (!p->outer)
@@ -172,20 +172,65 @@ static void columns(const struct plan *p, const struct buffers *at, struct strip
     }
 }
 
-/* Outputs from row `y` to `end` of one image; inside it they may be read in place but for the sides. */
-static void rows(const struct plan *p, const struct buffers *at, int64_t image, int64_t y, int64_t end, int inside)
+/* Outputs of one image, rows from `y` and columns from `x` on; inside it they may be read in place but for the sides. */
+static void rows(const struct plan *p, const struct buffers *at, int64_t image, int64_t y, int64_t end, int64_t x, int64_t right,
+                 int inside)
 {
     struct strip strip = {image, y, 0, 0, 0, 0, 0, 0};
     for (; strip.y < end; strip.y += strip.rows) {
         strip.rows = least(p->strip_rows, end - strip.y);
         if (!inside) {
-            columns(p, at, strip, 0, p->ow, 0);
+            columns(p, at, strip, x, right, 0);
             continue;
         }
-        columns(p, at, strip, 0, p->left, 0);
-        columns(p, at, strip, p->left, p->right, 1);
-        columns(p, at, strip, p->right, p->ow, 0);
+        columns(p, at, strip, x, least(right, p->left), 0);
+        columns(p, at, strip, most(x, p->left), least(right, p->right), 1);
+        columns(p, at, strip, most(x, p->right), right, 0);
     }
+}
+
+/* A group of channels: what its shares have in common. */
+struct team {
+    const struct plan *p;
+    const struct buffers *at;
+    struct division division;
+    float *rooms;
+};
+
+/* Some tasks in their order, for some of the panels. */
+static void share_of_group(void *context, int64_t index)
+{
+    const struct team *team = context;
+    const struct plan *p = team->p;
+    const struct division *d = &team->division;
+    struct buffers at = *team->at;
+    int64_t share = index / d->parts, part = index % d->parts;
+    at.pixels = team->rooms + index * room_of_share(p);
+    at.results = at.pixels + pixels_room(p);
+    if (!p->prepacked && !p->reused)
+        at.panels = at.results + results_room(p);
+    at.panel = p->panels * part / d->parts;
+    at.end = p->panels * (part + 1) / d->parts;
+    for (int64_t task = d->tasks * share / d->shares; task < d->tasks * (share + 1) / d->shares; task++) {
+        int64_t place = task % (d->down * d->across), image = task / (d->down * d->across);
+        int64_t y = place / d->across * d->rows, end = least(p->oh, y + d->rows);
+        int64_t x = place % d->across * d->columns, right = (place + 1) % d->across ? x + d->columns : p->ow;
+        if (!p->in_place) {
+            rows(p, &at, image, y, end, x, right, 0);
+            continue;
+        }
+        rows(p, &at, image, y, least(end, p->top), x, right, 0);
+        rows(p, &at, image, most(y, p->top), least(end, p->bottom), x, right, 1);
+        rows(p, &at, image, most(y, p->bottom), end, x, right, 0);
+    }
+}
+
+static void pack_in_turn(void *context, int64_t panel)
+{
+    const struct team *team = context;
+    const struct plan *p = team->p;
+    pack_panel(p, weights_of(p, team->at->w, team->at->group, panel), least(p->nr, p->filters - panel * p->nr),
+               team->at->panels + panel * p->depth * p->nr);
 }
 
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
@@ -196,24 +241,20 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     const void *const *kernels = tunables->kernel;
     if (args->dim[OPW_DIM_BIAS])
         at.bias = args->operand[3];
-    at.pixels = at.panels + panels_room(&p);
-    at.results = at.pixels + pixels_room(&p);
     at.kernels[0] = (compute *)kernels[OPW_KERNEL_COMPUTE_1];
     at.kernels[1] = (compute *)kernels[OPW_KERNEL_COMPUTE_2];
     at.kernels[2] = (compute *)kernels[OPW_KERNEL_COMPUTE_3];
     at.kernels[p.rows - 1] = (compute *)kernels[OPW_KERNEL_COMPUTE];
+    struct team team = {&p, &at, divide(&p, args->threads), at.panels + panels_room(&p)};
     for (; at.group < p.groups; at.group++) {
-        if (p.reused && !p.prepacked)
+        if (p.reused && !p.prepacked && args->threads > 1)
+            args->parallel_for(p.panels, pack_in_turn, &team);
+        else if (p.reused && !p.prepacked)
             pack_group(&p, at.w, at.group, at.panels);
-        for (int64_t image = 0; image < p.n; image++) {
-            if (!p.in_place) {
-                rows(&p, &at, image, 0, p.oh, 0);
-                continue;
-            }
-            rows(&p, &at, image, 0, p.top, 0);
-            rows(&p, &at, image, p.top, p.bottom, 1);
-            rows(&p, &at, image, p.bottom, p.oh, 0);
-        }
+        if (args->threads > 1)
+            args->parallel_for(team.division.shares * team.division.parts, share_of_group, &team);
+        else
+            share_of_group(&team, 0);
     }
     return 0;
 }

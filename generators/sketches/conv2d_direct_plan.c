@@ -14,12 +14,17 @@ struct plan {
     int outer; /* tiles go around panels, which then stay together in cache */
 };
 
-/* The operands, and the parts of the workspace. */
+/* The operands, and the parts of the workspace: each share of the work has pixels, results and, if none are kept, a panel. */
 struct buffers {
     const float *x, *w, *bias;
     float *y, *panels, *pixels, *results;
     compute *kernels[SEGMENTS];
-    int64_t group;
+    int64_t group, panel, end; /* panels of this share */
+};
+
+/* How the outputs of a group are divided: `tasks` in all, each `rows` x `columns` of one image, and panels into `parts`. */
+struct division {
+    int64_t rows, columns, down, across, tasks, shares, parts;
 };
 
 /* A strip of output pixels of one image. */
@@ -102,8 +107,8 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
 
 static int64_t panels_room(const struct plan *p)
 {
-    int64_t kept = p->prepacked ? p->panels * p->groups : p->reused ? p->panels : 1;
-    return kept * p->depth * p->nr;
+    int64_t kept = p->prepacked ? p->panels * p->groups : p->reused ? p->panels : 0;
+    return quotient_up(kept * p->depth * p->nr, LANES) * LANES;
 }
 
 /* Strips have at most the usual rows; the last of a long row takes what is too short for a segment. */
@@ -118,12 +123,44 @@ static int64_t pixels_room(const struct plan *p)
     return (room + LANES - 1) / LANES * LANES;
 }
 
+/* NCHW: Y of a strip for one panel, before it is transposed. */
+static int64_t results_room(const struct plan *p)
+{
+    return p->nhwc ? 0 : quotient_up(p->strip_rows * least(p->ow, p->strip_columns + p->mr) * p->nr, LANES) * LANES;
+}
+
+enum { SHARES_A_THREAD = 4 };
+
+/* One thread has one share, all images whole. Panels are divided only where there are fewer strips than threads. */
+static struct division divide(const struct plan *p, int64_t threads)
+{
+    struct division d = {most(p->oh, 1), p->ow, 1, 1, p->n, 1, 1};
+    if (threads <= 1)
+        return d;
+    d.rows = most(p->strip_rows, 1);
+    d.down = quotient_up(p->oh, d.rows);
+    if (p->oh == 1) { /* the last of a row also takes what would be too short */
+        d.columns = p->strip_columns;
+        d.across = most(1, p->ow / d.columns);
+    }
+    d.tasks = p->n * d.down * d.across;
+    d.shares = most(1, least(d.tasks, SHARES_A_THREAD * threads));
+    d.parts = d.shares < threads ? most(1, least(p->panels, quotient_up(threads, d.shares))) : 1;
+    return d;
+}
+
+static int64_t room_of_share(const struct plan *p)
+{
+    int64_t panel = p->prepacked || p->reused ? 0 : quotient_up(p->depth * p->nr, LANES) * LANES;
+    return pixels_room(p) + results_room(p) + panel;
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p;
     make_plan(&p, args, tunables);
-    int64_t results = p.nhwc ? 0 : p.strip_rows * least(p.ow, p.strip_columns + p.mr) * p.nr;
-    return (size_t)(panels_room(&p) + pixels_room(&p) + results) * sizeof(float);
+    struct division d = divide(&p, args->threads);
+    return (size_t)(panels_room(&p) + d.shares * d.parts * room_of_share(&p)) * sizeof(float);
 }
 
 

@@ -5,8 +5,9 @@
  * columns of a strip are copied out of the image with zeros for the padding; a 1x1 kernel reads the image as it lies. The
  * strip's sums get the bias and the ReLU before they are rounded, once. NHWC: W is packed once for all strips, and before
  * anything is timed where it is known ahead. With `direct` there are no columns: an image is copied with its padding, its
- * pixels are rows that overlap, and each kernel row is a KC block, which begins an image row further on. Pixels that lie
- * in the padding are computed and left.
+ * pixels are rows that overlap, and each kernel row is a band of k, which begins an image row further on; a KC block is
+ * some of them. Pixels that lie in the padding are computed and left.
+ * Threads share the strips of an image, which are shorter where there would not be enough of them.
  */
 #undef opw_workspace
 #undef opw_run
@@ -16,6 +17,7 @@ struct conv {
     int64_t channels, filters, depth; /* of a group */
     int64_t pixels;                   /* that follow each other: of an image, NHWC of all */
     int64_t strip;                    /* of them at a time */
+    int64_t strips, shares;           /* of those pixels; shares of the strips, some for each thread */
     int64_t pitch;                    /* elements between rows of the columns; no power of two, whose lines share few sets */
     int as_it_lies, direct;
     int64_t across; /* pixels from one output row to the next */
@@ -45,8 +47,9 @@ static struct plan plan_for(const struct conv *p, const struct opw_args *args, c
     struct opw_args one = product(p, args, pixels);
     struct plan plan = make_plan(&one, t);
     if (p->direct) {
-        plan.kc = p->s * p->c;
-        plan.skip = p->across * p->c - plan.kc;
+        plan.band = p->s * p->c;
+        plan.skip = p->across * p->c - plan.band;
+        plan.kc = plan.band * balance(p->r, plan.kc / plan.band > 1 ? plan.kc / plan.band : 1, 1);
     }
     return plan;
 }
@@ -65,6 +68,8 @@ static int direct(const struct conv *p, const struct opw_tunables *t)
 #endif
 }
 
+enum { STRIPS_A_THREAD = 2, SHARES_A_THREAD = 4 };
+
 static struct conv conv_of(const struct opw_args *args, const struct opw_tunables *t)
 {
     const int64_t *dim = args->dim;
@@ -81,7 +86,12 @@ static struct conv conv_of(const struct opw_args *args, const struct opw_tunable
     p.pixels = p.oh * p.across * (p.nhwc && !p.direct ? p.images : 1);
     /* strips are whole micro-tiles: what does not fill one goes through a block of its own */
     struct plan plan = plan_for(&p, args, t, 1);
-    p.strip = p.pixels ? least(p.pixels, balance(p.pixels, t->value[OPW_STRIP], p.nhwc ? plan.mr : plan.nr)) : 1;
+    int64_t side = p.nhwc ? plan.mr : plan.nr, strip = t->value[OPW_STRIP];
+    if (args->threads > 1)
+        strip = least(strip, round_up(p.pixels / (STRIPS_A_THREAD * args->threads) + 1, side));
+    p.strip = p.pixels ? least(p.pixels, balance(p.pixels, strip, side)) : 1;
+    p.strips = (p.pixels + p.strip - 1) / p.strip;
+    p.shares = args->threads > 1 ? least(p.strips, SHARES_A_THREAD * args->threads) : 1;
     p.pitch = round_up(p.nhwc ? p.depth : p.strip, 2 * line) + line;
     p.x = args->operand[0];
     p.bias = dim[OPW_DIM_BIAS] ? args->operand[3] : 0;
@@ -117,14 +127,21 @@ static void pack_weights(const struct conv *p, const struct opw_args *args, cons
             pack_columns(&plan, weights + group * p->filters * p->depth, jc, to + jc / plan.nc * room_b(&plan));
 }
 
-/* Strips have one size, but for the last. Packed weights come first: they are kept. */
+/* Bytes of a share: its columns (an image without columns belongs to all), a strip's sums, and what the product needs. */
+static size_t room_share(const struct conv *p, const struct opw_args *args, const struct opw_tunables *tunables)
+{
+    /* strips have one size, but for the last */
+    struct plan whole = plan_for(p, args, tunables, p->strip), last = plan_for(p, args, tunables, p->pixels % p->strip);
+    size_t a = room_of(&whole, tunables), b = room_of(&last, tunables);
+    return (p->direct ? 0 : room_columns(p)) + room_strip(p) + ((a > b ? a : b) + 63) / 64 * 64;
+}
+
+/* Packed weights come first: they are kept. */
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct conv p = conv_of(args, tunables);
     size_t weights = (size_t)(p.groups * room_weights(&p, args, tunables)) * sizeof(packed);
-    struct plan whole = plan_for(&p, args, tunables, p.strip), last = plan_for(&p, args, tunables, p.pixels % p.strip);
-    size_t a = room_of(&whole, tunables), b = room_of(&last, tunables);
-    return weights + room_columns(&p) + room_strip(&p) + (a > b ? a : b);
+    return weights + (p.direct ? room_columns(&p) : 0) + (size_t)p.shares * room_share(&p, args, tunables);
 }
 
 static inline void copy_or_zero(input *restrict to, const input *restrict from, int64_t count)
@@ -276,45 +293,79 @@ int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables
     return 0;
 }
 
+/* One image, or all that are one row of pixels: what its shares have in common. */
+struct team {
+    const struct conv *p;
+    const struct opw_args *args;
+    const struct opw_tunables *tunables;
+    const packed *ready; /* weights of all groups */
+    int64_t image;
+    input *whole; /* the image with its padding, where there are no columns */
+    char *rooms;
+    size_t room; /* bytes of a share */
+    int failed;
+};
+
+/* One group of channels of a strip of `count` pixels from `first` on. */
+static int strip_of_group(const struct team *team, int64_t group, int64_t first, int64_t count, char *room)
+{
+    const struct conv *p = team->p;
+    struct opw_args one = product(p, team->args, count);
+    struct plan plan = plan_for(p, team->args, team->tunables, count);
+    input *columns = (input *)room;
+    sum *sums = (sum *)(room + (p->direct ? 0 : room_columns(p)));
+    const input *pixels = columns, *weights = (const input *)team->args->operand[1] + group * p->filters * p->depth;
+    const packed *ready = p->nhwc ? team->ready + group * room_weights(p, team->args, team->tunables) : 0;
+    const input *bias = p->bias ? p->bias + group * p->filters : 0;
+    if (p->direct)
+        pixels = team->whole + first * p->c;
+    else if (p->as_it_lies)
+        pixels = p->x + (p->nhwc ? first * p->c + group * p->channels
+                                 : (team->image * p->c + group * p->channels) * p->h * p->w + first);
+    else if (p->nhwc)
+        gather_pixels(p, group, first, count, columns);
+    else
+        gather_taps(p, team->image, group, first, count, columns);
+    one.operand[0] = (void *)(p->nhwc ? pixels : weights);
+    one.operand[1] = (void *)(p->nhwc ? weights : pixels);
+    one.operand[2] = sums;
+    if (run_with(plan, &one, team->tunables, ready, (char *)sums + room_strip(p)))
+        return 1;
+    if (p->nhwc)
+        put_strip(p, team->tunables, plan.nr, bias, team->image, first, count, sums, group);
+    else
+        put_planes(p, bias, count, sums, p->y + (team->image * p->f + group * p->filters) * p->oh * p->ow + first);
+    return 0;
+}
+
+static void share_of_strips(void *context, int64_t share)
+{
+    struct team *team = context;
+    const struct conv *p = team->p;
+    char *room = team->rooms + (size_t)share * team->room;
+    for (int64_t strip = p->strips * share / p->shares; strip < p->strips * (share + 1) / p->shares; strip++)
+        for (int64_t group = 0, first = strip * p->strip; group < p->groups; group++)
+            if (strip_of_group(team, group, first, least(p->strip, p->pixels - first), room))
+                team->failed = 1;
+}
+
 int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct conv p = conv_of(args, tunables);
-    int64_t room = room_weights(&p, args, tunables), images = p.nhwc && !p.direct ? 1 : p.images;
+    int64_t images = p.nhwc && !p.direct ? 1 : p.images;
     packed *ready = workspace;
-    input *columns = (input *)(ready + p.groups * room);
-    sum *sums = (sum *)((char *)columns + room_columns(&p));
-    void *rest = (char *)sums + room_strip(&p);
-    int failed = 0;
+    input *whole = (input *)(ready + p.groups * room_weights(&p, args, tunables));
+    struct team team = {&p, args, tunables, ready, 0, whole, (char *)whole + (p.direct ? room_columns(&p) : 0),
+                        room_share(&p, args, tunables), 0};
     if (p.nhwc && !args->dim[OPW_DIM_PREPACKED])
         pack_weights(&p, args, tunables, ready);
-    for (int64_t image = 0; image < images; image++) {
+    for (; team.image < images && !team.failed; team.image++) {
         if (p.direct)
-            copy_image(&p, image, columns);
-        for (int64_t first = 0; first < p.pixels; first += p.strip)
-            for (int64_t group = 0; group < p.groups && !failed; group++) {
-                int64_t count = least(p.strip, p.pixels - first);
-                struct opw_args one = product(&p, args, count);
-                struct plan plan = plan_for(&p, args, tunables, count);
-                const input *pixels = columns, *weights = (const input *)args->operand[1] + group * p.filters * p.depth;
-                if (p.direct)
-                    pixels = columns + first * p.c;
-                else if (p.as_it_lies)
-                    pixels = p.x + (p.nhwc ? first * p.c + group * p.channels
-                                           : (image * p.c + group * p.channels) * p.h * p.w + first);
-                else if (p.nhwc)
-                    gather_pixels(&p, group, first, count, columns);
-                else
-                    gather_taps(&p, image, group, first, count, columns);
-                one.operand[0] = (void *)(p.nhwc ? pixels : weights);
-                one.operand[1] = (void *)(p.nhwc ? weights : pixels);
-                one.operand[2] = sums;
-                failed = run_with(plan, &one, tunables, p.nhwc ? ready + group * room : 0, rest);
-                const input *bias = p.bias ? p.bias + group * p.filters : 0;
-                if (p.nhwc)
-                    put_strip(&p, tunables, plan.nr, bias, image, first, count, sums, group);
-                else
-                    put_planes(&p, bias, count, sums, p.y + (image * p.f + group * p.filters) * p.oh * p.ow + first);
-            }
+            copy_image(&p, team.image, whole);
+        if (args->threads > 1)
+            args->parallel_for(p.shares, share_of_strips, &team);
+        else
+            share_of_strips(&team, 0);
     }
-    return failed;
+    return team.failed;
 }

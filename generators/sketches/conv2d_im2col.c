@@ -2,7 +2,8 @@
  * Conv2d as a blocked matrix product whose pixel operand is gathered while it is packed ("im2col on the fly"): the
  * unfolded image never exists in memory.
  *
- * NCHW: for each image Y[f x pixels] = W[f x crs] B, B gathered column panel by column panel.
+ * NCHW: for each image Y[f x pixels] = W[f x rsc] B, B gathered column panel by column panel from a copy of the image that
+ * has its padding.
  * NHWC: Y[pixels x f] = A W^T[rsc x f], A gathered row panel by row panel, the pixels of all images in one sequence.
  * W is packed once a call, or block by block where there is only one block of pixels. Loops: pixel block (NC or MC) >
  * pc (KC) > filter block (MC or NC) > micro-tiles; `inner` chooses which micro-panel stays in L1: 0 columns, 1 rows.
@@ -58,7 +59,7 @@ static void pixel_block(const struct plan *p, const struct kernels *kernels, con
     do {
         int64_t kc = least(p->kc, p->depth - pc);
         t->beta = pc ? 1.0f : 0.0f;
-        gather(p, kernels, at->x, pixel, pixels, pc, kc, at->lines, at->pixels);
+        gather(p, kernels, at, pixel, pixels, pc, kc);
         for (int64_t f = 0; f < p->filters.extent; f += p->filters.block) {
             int64_t filters = least(p->filters.block, p->filters.extent - f);
             const float *packed = p->reused ? at->filters + padded * pc + f * kc : at->filters;
@@ -81,13 +82,18 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     struct kernels kernels;
     kernels.compute = (opw_compute *)tunables->kernel[OPW_KERNEL_COMPUTE];
     kernels.rows = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_A];
-    kernels.pointwise = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_B];
+    kernels.columns = (opw_pack *)tunables->kernel[OPW_KERNEL_PACK_B];
     kernels.filters = (opw_pack *)tunables->kernel[p.nhwc ? OPW_KERNEL_PACK_B_TRANS : OPW_KERNEL_PACK_A];
-    struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace, 0, 0};
+    struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace, 0, 0, 0, 0};
     if (args->dim[OPW_DIM_BIAS])
         at.bias = args->operand[3];
     at.pixels = at.filters + filters_room(&p);
-    at.lines = at.pixels + pixels_room(&p);
+    at.lines = at.planes = at.pixels + pixels_room(&p);
+    at.turned = at.planes + planes_room(&p);
+    if (turned_room(&p)) {
+        turn_filters(&p, at.w, at.turned);
+        at.w = at.turned;
+    }
     struct opw_tile t = {0, 0, 0, 0, p.nhwc ? p.filters.extent : p.pixels.extent, 1.0f, 0.0f};
     int64_t padded = round_up(p.filters.extent, p.filters.width);
     for (int64_t pc = 0; p.reused && pc < p.depth; pc += p.kc) {
@@ -95,6 +101,8 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
         pack_filters(&p, &kernels, at.w, 0, p.filters.extent, pc, kc, at.filters + padded * pc);
     }
     for (int64_t image = 0; image < p.images; image++) {
+        if (planes_room(&p))
+            lay_out(&p, at.x, at.planes);
         for (int64_t pixel = 0; pixel < p.pixels.extent; pixel += p.pixels.block)
             pixel_block(&p, &kernels, &at, pixel, least(p.pixels.block, p.pixels.extent - pixel), &t);
         at.x += p.c * p.h * p.w;

@@ -20,6 +20,8 @@ struct plan {
     int64_t images, depth, kc;
     struct side filters, pixels;
     int64_t run; /* NHWC: columns of a kernel row that lie side by side in the image: all of them unless dilated */
+    int64_t high, wide, plane; /* NCHW: rows, columns and elements of the planes that an image is laid out in (lay_out) */
+    int64_t down, across;      /* planes of a channel, by the row and the column that they begin with */
     int nhwc, inner, pointwise;
     int relu;
     int reused; /* whether packed filters meet more than one block of pixels */
@@ -32,12 +34,14 @@ struct buffers {
     float *filters; /* packed: all of them, or where they are not reused those of one block */
     float *pixels;  /* packed: one block, one KC block deep */
     float *lines;   /* NHWC: rows gathered for one panel */
+    float *planes;  /* NCHW: one image, laid out so that what a tap sees of neighbouring pixels lies side by side */
+    float *turned;  /* NCHW: filters, channels innermost */
 };
 
 struct kernels {
     opw_compute *compute;
     opw_pack *rows;           /* NHWC: panels of pixels out of rows that lie along k */
-    opw_pack *pointwise;      /* NCHW 1x1: panels of pixels out of a matrix that lies along the panel */
+    opw_pack *columns;        /* NCHW: panels of pixels out of rows that lie along the panel */
     opw_pack *filters;
 };
 
@@ -85,6 +89,11 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     p->images = p->nhwc ? 1 : dim[OPW_DIM_N];
     p->depth = p->c * p->r * p->s;
     p->kc = balance(p->depth, t->value[OPW_KC], 8);
+    p->down = least(p->stride, (p->r - 1) * p->dilation + 1);
+    p->across = least(p->stride, (p->s - 1) * p->dilation + 1);
+    p->high = p->oh + (p->r - 1) * p->dilation / p->stride;
+    p->wide = p->ow + (p->s - 1) * p->dilation / p->stride;
+    p->plane = round_up(p->high * p->wide, 16) | 16; /* not a power of two, at which channels would share sets of a cache */
     struct side *rows = p->nhwc ? &p->pixels : &p->filters, *columns = p->nhwc ? &p->filters : &p->pixels;
     p->filters.extent = dim[OPW_DIM_F];
     p->pixels.extent = p->oh * p->ow * (p->nhwc ? dim[OPW_DIM_N] : 1);
@@ -106,12 +115,24 @@ static int64_t pixels_room(const struct plan *p)
     return round_up(p->pixels.block * p->kc, 16);
 }
 
+/* The last row of a panel is read as if all its pixels were in one row of the image. */
+static int64_t planes_room(const struct plan *p)
+{
+    int64_t planes = p->c * p->down * p->across;
+    return p->nhwc || p->pointwise ? 0 : round_up(planes * p->plane + p->pixels.width, 16);
+}
+
+static int64_t turned_room(const struct plan *p)
+{
+    return p->nhwc || p->r * p->s == 1 ? 0 : p->filters.extent * p->depth;
+}
+
 size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tunables)
 {
     struct plan p;
     make_plan(&p, args, tunables);
     int64_t lines = p.nhwc ? p.pixels.width * p.kc : 0;
-    return (size_t)(filters_room(&p) + pixels_room(&p) + lines) * sizeof(float);
+    return (size_t)(filters_room(&p) + pixels_room(&p) + lines + planes_room(&p) + turned_room(&p)) * sizeof(float);
 }
 
 static void zero(float *restrict to, int64_t count)
@@ -126,58 +147,11 @@ static void copy(float *restrict to, const float *restrict from, int64_t count)
         to[i] = from[i];
 }
 
-/* Rows of a panel that take the same columns, one out of each channel. */
-struct rows {
-    int64_t count;
-    int64_t apart; /* elements between them in the panel */
-    int64_t plane; /* elements between channels */
-};
-
-static inline void copy_lanes(const struct rows *rows, float *restrict to, const float *restrict from, int64_t lanes)
+static void copy_strided(float *restrict to, const float *restrict from, int64_t count, int64_t step)
 {
-    int64_t apart = rows->apart, plane = rows->plane;
-    for (int64_t k = rows->count; k > 0; k--, to += apart, from += plane)
-        for (int64_t lane = 0; lane < lanes; lane++)
-            to[lane] = from[lane];
-}
-
-static inline void zero_lanes(const struct rows *rows, float *to, int64_t lanes)
-{
-    int64_t apart = rows->apart;
-    for (int64_t k = rows->count; k > 0; k--, to += apart)
-        zero(to, lanes);
-}
-
-/* Columns go in groups of a fixed number of lanes, the last group overlapping: short rows leave no time for a loop's
- * way in and out, and down the rows there is nothing to decide. */
-static NOINLINE void copy_rows(const struct rows *rows, float *to, const float *from, int64_t columns)
-{
-    int64_t i = 0;
-    for (; i + 16 <= columns; i += 16)
-        copy_lanes(rows, to + i, from + i, 16);
-    if (i + 8 <= columns) {
-        copy_lanes(rows, to + i, from + i, 8);
-        i += 8;
-    }
-    if (i < columns && columns >= 8)
-        copy_lanes(rows, to + columns - 8, from + columns - 8, 8);
-    else
-        for (; i < columns; i++)
-            copy_lanes(rows, to + i, from + i, 1);
-}
-
-static NOINLINE void zero_rows(const struct rows *rows, float *to, int64_t columns)
-{
-    int64_t i = 0;
-    for (; i + 8 <= columns; i += 8)
-        zero_lanes(rows, to + i, 8);
-    for (; i < columns; i++)
-        zero_lanes(rows, to + i, 1);
-}
-
-static NOINLINE void copy_strided(float *restrict to, const float *restrict from, int64_t count, int64_t step)
-{
-    if (step == 2)
+    if (step == 1)
+        copy(to, from, count);
+    else if (step == 2)
         for (int64_t i = 0; i < count; i++)
             to[i] = from[2 * i];
     else
@@ -185,59 +159,85 @@ static NOINLINE void copy_strided(float *restrict to, const float *restrict from
             to[i] = from[i * step];
 }
 
-/* What one tap sees of some neighbouring output pixels: zeros, elements of an image row, zeros. */
-struct strip {
-    int64_t offset; /* of the first element in its channel */
-    int64_t before, inside, after;
-};
-
-static struct strip strip_of(const struct plan *p, int64_t y, int64_t x, int64_t count)
+/*
+ * NCHW: one image in planes with its padding. Plane (i, j) of a channel has every `stride`th row from i - padding on and of
+ * it every `stride`th column from j - padding on, so that what a tap sees of an output row is one stretch of memory.
+ */
+static void lay_out(const struct plan *p, const float *image, float *planes)
 {
-    int64_t step = p->stride, first = 0, end = count;
-    if (x < 0)
-        first = least(count, (step - 1 - x) / step);
-    if (x + (count - 1) * step >= p->w)
-        end = most(first, x < p->w ? (p->w - x + step - 1) / step : 0);
-    if (y < 0 || y >= p->h)
-        end = first;
-    struct strip strip = {y * p->w + x + first * step, first, end - first, count - end};
-    return strip;
+    int64_t step = p->stride;
+    for (int64_t plane = 0; plane < p->c * p->down * p->across; plane++, planes += p->plane) {
+        const float *channel = image + plane / (p->down * p->across) * p->h * p->w;
+        int64_t i = plane / p->across % p->down - p->padding, j = plane % p->across - p->padding;
+        int64_t before = j < 0 ? least(p->wide, (step - 1 - j) / step) : 0;
+        int64_t inside = most(before, least(p->wide, (p->w - j + step - 1) / step)) - before;
+        for (int64_t row = 0; row < p->high; row++) {
+            int64_t y = i + row * step;
+            float *to = planes + row * p->wide;
+            if (y < 0 || y >= p->h) {
+                zero(to, p->wide);
+                continue;
+            }
+            zero(to, before);
+            copy_strided(to + before, channel + y * p->w + j + before * step, inside, step);
+            zero(to + before + inside, p->wide - before - inside);
+        }
+    }
 }
 
-static void gather_strip(const struct plan *p, const struct rows *rows, float *to, const float *from, int64_t columns)
+/* NCHW: filters as r, s, c, the order of taps in which rows of a panel are as far apart as planes. */
+static void turn_filters(const struct plan *p, const float *w, float *restrict to)
 {
-    if (p->stride == 1)
-        copy_rows(rows, to, from, columns);
+    int64_t taps = p->r * p->s;
+    for (int64_t f = 0; f < p->filters.extent; f++, w += p->depth)
+        for (int64_t tap = 0; tap < taps; tap++, to += p->c)
+            copy_strided(to, w + tap, p->c, taps);
+}
+
+static inline void copy_lanes(int64_t rows, float *restrict to, int64_t width, const float *restrict from, int64_t apart,
+                              int64_t lanes)
+{
+    for (; rows > 0; rows--, to += width, from += apart)
+        for (int64_t lane = 0; lane < lanes; lane++)
+            to[lane] = from[lane];
+}
+
+/* Some columns of a panel's rows. They go in groups of a fixed number of lanes, the last group overlapping: down the rows
+ * there is nothing to decide. */
+static NOINLINE void copy_columns(int64_t rows, float *to, int64_t width, const float *from, int64_t apart, int64_t columns)
+{
+    int64_t i = 0;
+    for (; i + 8 <= columns; i += 8)
+        copy_lanes(rows, to + i, width, from + i, apart, 8);
+    for (; i + 4 <= columns; i += 4)
+        copy_lanes(rows, to + i, width, from + i, apart, 4);
+    if (i < columns && columns >= 4)
+        copy_lanes(rows, to + columns - 4, width, from + columns - 4, apart, 4);
     else
-        for (int64_t k = 0; k < rows->count; k++)
-            copy_strided(to + k * rows->apart, from + k * rows->plane, columns, p->stride);
+        for (; i < columns; i++)
+            copy_lanes(rows, to + i, width, from + i, apart, 1);
 }
 
 /*
- * NCHW: one column panel, kc taps (c, r, s) of the pixels from `pixel` on.
+ * NCHW: one column panel, kc taps (r, s, c) of the `valid` pixels from `pixel` on; columns beyond hold anything.
  *
- * The clipping of a tap is the same in every channel, so channels are the inner loop.
+ * Rows are packed as if the image's row went on as far as the panel is wide; pixels of the next rows go over that.
  */
-static void gather_columns(const struct plan *p, const float *image, int64_t pixel, int64_t valid, int64_t pc,
-                           int64_t kc, float *to)
+static void gather_columns(const struct plan *p, const struct kernels *kernels, const float *planes, int64_t pixel,
+                           int64_t valid, int64_t pc, int64_t kc, float *to)
 {
-    int64_t width = p->pixels.width, taps = p->r * p->s;
-    struct rows rows = {0, taps * width, p->h * p->w};
-    for (int64_t tap = 0; tap < taps; tap++) {
-        int64_t first = (tap + taps - pc % taps) % taps;
-        int64_t down = tap / p->s * p->dilation - p->padding, across = tap % p->s * p->dilation - p->padding;
-        int64_t y = pixel / p->ow, x = pixel % p->ow, run = 0;
-        const float *channel = image + (pc + first) / taps * rows.plane;
-        float *row = to + first * width;
-        rows.count = (kc - first + taps - 1) / taps;
-        for (int64_t done = 0; done < valid; done += run, y++, x = 0) {
-            run = least(valid - done, p->ow - x);
-            struct strip strip = strip_of(p, y * p->stride + down, x * p->stride + across, run);
-            zero_rows(&rows, row + done, strip.before);
-            gather_strip(p, &rows, row + done + strip.before, channel + strip.offset, strip.inside);
-            zero_rows(&rows, row + done + strip.before + strip.inside, strip.after);
+    int64_t width = p->pixels.width, apart = p->down * p->across * p->plane, y = pixel / p->ow, x = pixel % p->ow;
+    for (int64_t k = pc, rows = 0; k < pc + kc; k += rows, to += rows * width) {
+        int64_t tap = k / p->c, channel = k % p->c;
+        int64_t i = tap / p->s * p->dilation, j = tap % p->s * p->dilation;
+        const float *from = planes + channel * apart + (i % p->stride * p->across + j % p->stride) * p->plane;
+        from += (y + i / p->stride) * p->wide + j / p->stride;
+        rows = least(p->c - channel, pc + kc - k);
+        kernels->columns(rows, width, from + x, apart, to);
+        for (int64_t done = p->ow - x; done < valid; done += p->ow) {
+            from += p->wide;
+            copy_columns(rows, to + done, width, from, apart, least(valid - done, p->ow));
         }
-        zero_rows(&rows, row + valid, width - valid);
     }
 }
 
@@ -298,16 +298,17 @@ static void gather_rows(const struct plan *p, const struct kernels *kernels, con
 }
 
 /* Pack the panels of a block of pixels. */
-static void gather(const struct plan *p, const struct kernels *kernels, const float *image, int64_t pixel,
-                   int64_t pixels, int64_t pc, int64_t kc, float *lines, float *room)
+static void gather(const struct plan *p, const struct kernels *kernels, const struct buffers *at, int64_t pixel,
+                   int64_t pixels, int64_t pc, int64_t kc)
 {
+    float *room = at->pixels;
     for (int64_t i = 0; i < pixels; i += p->pixels.width, room += p->pixels.width * kc) {
         int64_t valid = least(p->pixels.width, pixels - i), plane = p->h * p->w;
         if (p->nhwc)
-            gather_rows(p, kernels, image, pixel + i, valid, pc, kc, lines, room);
+            gather_rows(p, kernels, at->x, pixel + i, valid, pc, kc, at->lines, room);
         else if (p->pointwise)
-            kernels->pointwise(kc, valid, image + pc * plane + pixel + i, plane, room);
+            kernels->columns(kc, valid, at->x + pc * plane + pixel + i, plane, room);
         else
-            gather_columns(p, image, pixel + i, valid, pc, kc, room);
+            gather_columns(p, kernels, at->planes, pixel + i, valid, pc, kc, room);
     }
 }

@@ -21,15 +21,16 @@ typedef uint32_t group __attribute__((aligned(sizeof(input))));
 #define WIDE __attribute__((noinline, min_vector_width(512)))
 
 typedef void tiles(void);
-/* A micro-tile whose rows of A lie `down` bytes apart. */
-typedef void micro_tile_in_place(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t down);
+/* A micro-tile whose rows of A lie `down` bytes apart: `steps` of each of some bands, and `jump` bytes from one to the next. */
+typedef void micro_tile_in_place(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t down,
+                                 int64_t bands, int64_t jump);
 
-/* Rows of A of one micro-tile: packed, or `whole` steps where they lie and the last one, if k does not fill it, packed. */
+/* Rows of A of one micro-tile: packed, or `whole` steps of each band where they lie and the last one, if k does not fill it, packed. */
 struct rows {
     micro_tile *packed;
     micro_tile_in_place *in_place;
     const input *first, *rest;
-    int64_t down, whole, nr; /* `down` in bytes, 0 where all is packed */
+    int64_t down, whole, bands, jump, nr; /* `down` and `jump` in bytes; no `down` where all is packed */
 };
 
 /* A micro_tile over `struct rows`. */
@@ -41,8 +42,8 @@ static void sum_tile(int64_t steps, const void *a, const void *b, void *sums, in
         return;
     }
     if (rows->whole || !steps)
-        rows->in_place(rows->whole, rows->first, b, sums, pitch, first, rows->down);
-    if (rows->whole < steps)
+        rows->in_place(rows->whole, rows->first, b, sums, pitch, first, rows->down, rows->bands, rows->jump);
+    if (rows->whole * rows->bands < steps)
         rows->packed(1, rows->rest, (const input *)b + rows->whole * DEPTH * rows->nr, sums, pitch, first && !rows->whole);
 }
 
@@ -85,9 +86,12 @@ static inline void tile_of_a(const input *restrict from, int64_t down, int64_t a
 WIDE static void pack_a(const struct plan *p, const input *from, int64_t rows, int64_t deep, input *to)
 {
     for (int64_t i = 0; i < rows; i += p->mr)
-        for (int64_t l = 0; l < deep; l += DEPTH)
+        for (int64_t l = 0, skipped = 0, end = p->band; l < deep; l += DEPTH) {
+            for (; l >= end; end += p->band)
+                skipped += p->skip;
             for (int64_t t = i; t < i + p->mr; t += SIDE, to += TILE)
-                tile_of_a(from + t * p->a_down + l * p->a_along, p->a_down, p->a_along, rows - t, deep - l, to);
+                tile_of_a(from + t * p->a_down + l * p->a_along + skipped, p->a_down, p->a_along, rows - t, deep - l, to);
+        }
 }
 
 /* A group of each of 16 columns that lie side by side: GROUP rows woven into a line. */
@@ -154,14 +158,15 @@ static struct left left_of(const struct plan *p, const struct opw_tunables *t, c
                            input *packed)
 {
     int copy_a = t->value[OPW_COPY_A] != 0;
-    int64_t over = deep % DEPTH, full = copy_a ? 0 : rows / p->mr * p->mr;
+    int64_t over = deep % DEPTH, full = copy_a ? 0 : rows / p->mr * p->mr, bands = deep > p->band ? deep / p->band : 1;
+    int64_t size = sizeof(input);
     input *rest = packed + p->mr * p->kc;
     if (over && full)
         pack_a(p, from + deep - over, full, over, rest);
     pack_a(p, from + full * p->a_down, rows - full, deep, packed);
     return (struct left){{(micro_tile *)t->kernel[copy_a ? OPW_KERNEL_COMPUTE : OPW_KERNEL_PACKED],
-                          (micro_tile_in_place *)t->kernel[OPW_KERNEL_COMPUTE], 0, 0, p->a_down * (int64_t)sizeof(input), deep / DEPTH,
-                          p->nr},
+                          (micro_tile_in_place *)t->kernel[OPW_KERNEL_COMPUTE], 0, 0, p->a_down * size, deep / bands / DEPTH, bands,
+                          p->skip * size, p->nr},
                          from, packed, rest, full};
 }
 
@@ -179,14 +184,11 @@ static struct rows rows_at(const struct plan *p, const struct left *left, int64_
 }
 
 /* Every block of tiles of one MC x NC x KC product. */
-static void multiply(const struct plan *p, const struct block *at, const struct left *left, int64_t deep, const input *b, int hold_b)
+static void multiply(const struct plan *p, const struct block *at, const struct left *left, int64_t deep, const input *b)
 {
     int64_t steps = (deep + DEPTH - 1) / DEPTH, wide = steps * DEPTH;
-    int64_t outer = hold_b ? at->cols : at->rows, inner = hold_b ? at->rows : at->cols;
-    int64_t outer_step = hold_b ? p->nr : p->mr, inner_step = hold_b ? p->mr : p->nr;
-    for (int64_t o = 0; o < outer; o += outer_step)
-        for (int64_t q = 0; q < inner; q += inner_step) {
-            int64_t i = hold_b ? q : o, j = hold_b ? o : q;
+    for (int64_t i = 0; i < at->rows; i += p->mr)
+        for (int64_t j = 0; j < at->cols; j += p->nr) {
             struct rows rows = rows_at(p, left, i, wide);
             tile_at(p, at, sum_tile, steps, &rows, b + j * wide, i, j);
         }
@@ -222,7 +224,7 @@ static int run_with(struct plan p, const struct opw_args *args, const struct opw
                 at.first = pc == 0;
                 at.last = pc + p.kc >= p.k;
                 struct left left = left_of(&p, tunables, from_a + start_of_a(&p, ic, pc), at.rows, deep, a);
-                multiply(&p, &at, &left, deep, b + pc * p.nc, tunables->value[OPW_HOLD_B] != 0);
+                multiply(&p, &at, &left, deep, b + pc * p.nc);
             } while ((pc += p.kc) < p.k);
         }
     }

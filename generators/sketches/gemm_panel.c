@@ -17,7 +17,7 @@ typedef double packed;
 typedef int8_t packed;
 #elif OPW_FIXED_INT8
 typedef int16_t packed;
-#elif OPW_FIXED_MODE == 8
+#elif OPW_FIXED_MODE >= 8
 typedef _Float16 packed;
 #elif OPW_FIXED_MODE == 5
 typedef uint16_t packed;
@@ -53,7 +53,7 @@ size_t opw_workspace(const struct opw_args *args, const struct opw_tunables *tun
     return room_of(&p, tunables);
 }
 
-static inline packed take(input value)
+IN_VECTORS static inline packed take(input value)
 {
 #if OPW_FIXED_BF16 && OPW_FIXED_MODE == 1
     return widen(value);
@@ -62,17 +62,23 @@ static inline packed take(input value)
 #endif
 }
 
+/* An element as it is packed; only bytes that become unsigned have a zero that is not 0. */
+IN_VECTORS static inline packed placed(input value, packed zero)
+{
+    return MODE == 3 ? (packed)(take(value) + zero) : take(value);
+}
+
 /* One group of k, element by element; what lies beyond `valid` rows and `deep` steps is `zero`, which is added to all. */
 static void pack_group(const input *from, int64_t step, int64_t along, int64_t valid, int64_t width, int64_t deep, packed zero,
                        packed *to)
 {
     for (int64_t i = 0; i < width; i++)
         for (int64_t g = 0; g < GROUP; g++)
-            to[i * GROUP + g] = i < valid && g < deep ? (packed)(take(from[i * step + g * along]) + zero) : zero;
+            to[i * GROUP + g] = i < valid && g < deep ? placed(from[i * step + g * along], zero) : zero;
 }
 
 /* A full group whose elements follow each other along k: one word from each row. */
-static void pack_along(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
+IN_VECTORS static void pack_along(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
 {
 #if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
     uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
@@ -84,12 +90,12 @@ static void pack_along(const input *restrict from, int64_t step, int64_t width, 
 #else
     for (int64_t i = 0; i < width; i++)
         for (int64_t g = 0; g < GROUP; g++)
-            to[i * GROUP + g] = (packed)(take(from[i * step + g]) + zero);
+            to[i * GROUP + g] = placed(from[i * step + g], zero);
 #endif
 }
 
 /* A full group of rows that follow each other: GROUP of them woven into one. */
-static void pack_across(const input *restrict from, int64_t along, int64_t width, packed zero, packed *restrict to)
+IN_VECTORS static void pack_across(const input *restrict from, int64_t along, int64_t width, packed zero, packed *restrict to)
 {
 #if OPW_FIXED_MODE == 3 || OPW_FIXED_MODE == 6
     typedef uint8_t bytes __attribute__((vector_size(16), aligned(1)));
@@ -116,14 +122,14 @@ static void pack_across(const input *restrict from, int64_t along, int64_t width
 #else
     for (int64_t g = 0; g < GROUP; g++)
         for (int64_t i = 0; i < width; i++)
-            to[i * GROUP + g] = (packed)(take(from[i + g * along]) + zero);
+            to[i * GROUP + g] = placed(from[i + g * along], zero);
 #endif
 }
 
 enum { LINE = 64 / sizeof(input), AHEAD = 6 };
 
 /* The same for a cache line of each row: rows a power of two apart share few sets, and a line left would come again. */
-static void pack_lines(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
+IN_VECTORS static void pack_lines(const input *restrict from, int64_t step, int64_t width, packed zero, packed *restrict to)
 {
 #if OPW_FIXED_MODE == 3
     uint32_t flip = zero ? 0x80808080u : 0, *words = (uint32_t *)to;
@@ -138,7 +144,7 @@ static void pack_lines(const input *restrict from, int64_t step, int64_t width, 
         __builtin_prefetch(from + i * step + AHEAD * LINE);
         for (int64_t s = 0; s < LINE / GROUP; s++)
             for (int64_t g = 0; g < GROUP; g++)
-                to[(s * width + i) * GROUP + g] = (packed)(take(from[i * step + s * GROUP + g]) + zero);
+                to[(s * width + i) * GROUP + g] = placed(from[i * step + s * GROUP + g], zero);
     }
 #endif
 }
@@ -180,7 +186,7 @@ static void pack(const input *from, int64_t step, int64_t along, int64_t extent,
 }
 
 /* 128 times the sums of B's columns, what the 128 added to A brings too much. */
-static void excess(const struct plan *p, const input *restrict b, int64_t cols, sum *restrict to)
+IN_VECTORS static void excess(const struct plan *p, const input *restrict b, int64_t cols, sum *restrict to)
 {
     for (int64_t j = 0; j < cols; j++)
         to[j] = 0;

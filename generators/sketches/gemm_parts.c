@@ -9,6 +9,15 @@
 #include "opw_names.h"
 #endif
 
+/* Loops that a compiler may turn into vectors; on RISC-V it does so only where it is told. */
+#if __riscv_zfh
+#define IN_VECTORS __attribute__((target("arch=+v,+zvfh")))
+#elif __riscv
+#define IN_VECTORS __attribute__((target("arch=+v")))
+#else
+#define IN_VECTORS
+#endif
+
 #if OPW_FIXED_FP64
 typedef double input, sum, output;
 #elif OPW_FIXED_INT8
@@ -41,13 +50,13 @@ struct plan {
     int64_t a_down, a_along, b_across, b_along, ldc;
     double alpha, beta;
     int in_place, add; /* whether C holds the sums, and whether they begin with what it held */
-    int64_t skip;      /* elements of A between what one KC block reads of a row and what the next does: 0 but for images */
+    int64_t band, skip; /* steps of k whose A lies together, and elements between such bands: rows of an image, else all of k */
 };
 
 /* Where A begins for rows from ic and steps from pc on. */
 static int64_t start_of_a(const struct plan *p, int64_t ic, int64_t pc)
 {
-    return ic * p->a_down + pc * p->a_along + pc / p->kc * p->skip;
+    return ic * p->a_down + pc * p->a_along + pc / p->band * p->skip;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -80,6 +89,7 @@ static struct plan plan_of(const struct opw_args *args, const struct opw_tunable
     p.b_across = dim[OPW_DIM_TRANS_B] ? dim[OPW_DIM_LDB] : 1;
     p.b_along = dim[OPW_DIM_TRANS_B] ? 1 : dim[OPW_DIM_LDB];
     p.ldc = dim[OPW_DIM_LDC];
+    p.band = p.k > 0 ? p.k : 1;
     p.alpha = args->scalar[0];
     p.beta = args->scalar[1];
     p.add = p.beta == 1.0;
@@ -103,7 +113,7 @@ static int64_t room_sums(const struct plan *p)
     return p->in_place ? p->mr * p->nr : p->mc * p->nc;
 }
 
-static inline output finish(sum total, double alpha, double beta, const output *old)
+IN_VECTORS static inline output finish(sum total, double alpha, double beta, const output *old)
 {
 #if OPW_FIXED_INT8
     (void)alpha;
@@ -118,7 +128,7 @@ static inline output finish(sum total, double alpha, double beta, const output *
 }
 
 /* Rows and columns of C from their sums, `pitch` apart, less what they have too much in each column. */
-static void put(const struct plan *p, const sum *restrict from, int64_t pitch, const sum *restrict less, output *restrict to,
+IN_VECTORS static void put(const struct plan *p, const sum *restrict from, int64_t pitch, const sum *restrict less, output *restrict to,
                 int64_t rows, int64_t cols)
 {
     double alpha = p->alpha, beta = p->beta;

@@ -1,6 +1,7 @@
 /*
  * After a sketch of an fp32 convolution: one of bf16 or fp16, some images at a time. What is read becomes fp32, which is
  * exact; Y is rounded once, from fp32 sums that have their bias and ReLU. For machines that multiply nothing narrower.
+ * Threads share the numbers that are converted, and what the other sketch divides.
  */
 #undef opw_workspace
 #undef opw_prepare
@@ -65,6 +66,37 @@ static NOINLINE void narrow_all(const float *restrict from, int64_t count, half 
 #endif
 }
 
+/* Numbers to be converted, in parts of whole lines; either to floats or from them. */
+struct numbers {
+    const void *from;
+    void *to;
+    int64_t count, part;
+    int widens;
+};
+
+static void convert_part(void *context, int64_t index)
+{
+    const struct numbers *all = context;
+    int64_t at = index * all->part, count = least(all->part, all->count - at);
+    if (all->widens)
+        widen_all((const half *)all->from + at, count, (float *)all->to + at);
+    else
+        narrow_all((const float *)all->from + at, count, (half *)all->to + at);
+}
+
+enum { PARTS_A_THREAD = 2, LEAST_PART = 4096 };
+
+static void convert(const struct opw_args *args, const void *from, int64_t count, void *to, int widens)
+{
+    struct numbers all = {from, to, count, count, widens};
+    if (args->threads > 1 && count > LEAST_PART) {
+        all.part = most(LEAST_PART, (count / (PARTS_A_THREAD * args->threads) + 31) / 32 * 32);
+        args->parallel_for((count + all.part - 1) / all.part, convert_part, &all);
+    } else {
+        convert_part(&all, 0);
+    }
+}
+
 int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct rooms p = rooms_of(args, tunables);
@@ -83,7 +115,7 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     float *y = x + whole_lines(p.images * p.x);
     int failed = 0;
     if (!args->dim[OPW_DIM_PREPACKED])
-        widen_all(args->operand[1], p.w, w);
+        convert(args, args->operand[1], p.w, w, 1);
     widen_all(args->operand[3], p.bias, bias);
     one.operand[0] = x;
     one.operand[1] = w;
@@ -91,9 +123,9 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
     one.operand[3] = bias;
     for (int64_t image = 0; image < args->dim[OPW_DIM_N] && !failed; image += p.images) {
         int64_t images = one.dim[OPW_DIM_N] = least(p.images, args->dim[OPW_DIM_N] - image);
-        widen_all((const half *)args->operand[0] + image * p.x, images * p.x, x);
+        convert(args, (const half *)args->operand[0] + image * p.x, images * p.x, x, 1);
         failed = run_one(&one, tunables, workspace);
-        narrow_all(y, images * p.y, (half *)args->operand[2] + image * p.y);
+        convert(args, y, images * p.y, (half *)args->operand[2] + image * p.y, 0);
     }
     return failed;
 }

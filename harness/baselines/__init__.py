@@ -20,6 +20,8 @@ class Baseline(Protocol):
     name: str
     runners: tuple[str, ...]
     """The kinds of runner it exists for: ``native``, ``cuda`` ..."""
+    isas: tuple[str, ...]
+    """The instruction sets it has code for, as targets name them: ``x86``, ``neon`` ..."""
 
     def offers(self, case: Case) -> bool:
         """Return whether it has anything for the computation: operator, dtypes, sizes, threads."""

@@ -30,6 +30,7 @@ class Blis:
 
     name = "blis"
     runners = ("native",)
+    isas = ("x86",)
 
     def offers(self, case: Case) -> bool:
         """Single and double precision."""

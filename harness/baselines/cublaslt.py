@@ -1,7 +1,7 @@
 """cuBLASLt at its best: every algorithm its heuristics offer is timed on the case, the fastest one is the peer."""
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from harness.baselines.cublas import (
@@ -15,7 +15,7 @@ from harness.baselines.cublas import (
     require,
 )
 from harness.case import Case
-from harness.cuda.peer import Chooses, Launch
+from harness.cuda.peer import Chooses
 from harness.dtype import DType
 from harness.target import Target
 
@@ -77,12 +77,8 @@ class DevicePeer(Chooses):
         size = {"fp32": 4, "int8": 1, "fp8": 1}.get(facts["dtype"], 2)
         aligned = all(dims[name] * size % 16 == 0 for name in ("lda", "ldb", "ldc"))
         self._offered = self._heuristics(16 if aligned else size)
-        self.describe = f"algorithms={len(self._offered)}"
-
-    def tune(self, measure: Callable[[Launch], float], operands: Mapping[str, int]) -> None:
-        """Time every algorithm and keep the fastest."""
-        super().tune(measure, operands)
-        self.describe = f"algorithms={len(self._offered)} chosen={self._chosen}"
+        self._chosen = facts["chosen"]
+        self.named = f"version={self._lt.cublasLtGetVersion()}"
 
     def poison(self) -> None:
         """Leave the library's workspace alone."""

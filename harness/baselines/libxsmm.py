@@ -26,6 +26,7 @@ class Libxsmm:
 
     name = "libxsmm"
     runners = ("native",)
+    isas = ("x86",)
 
     def offers(self, case: Case) -> bool:
         """Small plain products, or such that are added to C; one thread."""

@@ -24,6 +24,7 @@ class Mkl:
 
     name = "mkl"
     runners = ("native",)
+    isas = ("x86",)
 
     def offers(self, case: Case) -> bool:
         """Real floating point; half precisions only with results in single."""

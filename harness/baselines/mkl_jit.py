@@ -19,6 +19,7 @@ class MklJit:
 
     name = "mkl_jit"
     runners = ("native",)
+    isas = ("x86",)
 
     def offers(self, case: Case) -> bool:
         """Small sizes, one thread."""

@@ -29,6 +29,7 @@ class OneDnn:
 
     name = "onednn"
     runners = ("native",)
+    isas = ("x86",)
 
     def offers(self, case: Case) -> bool:
         """Whatever it has primitives for; alpha and beta in single precision and of one product only."""

@@ -18,6 +18,7 @@ class OpenBlas:
 
     name = "openblas"
     runners = ("native",)
+    isas = ("x86", "neon", "riscv")
 
     def offers(self, case: Case) -> bool:
         """Single and double precision."""
@@ -30,7 +31,8 @@ class OpenBlas:
 
     def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """The case's threads; the Haswell core where AVX-512 is masked off, else the core OpenBLAS detects."""
-        core = {} if target.vector_bits.value == 512 else {"OPENBLAS_CORETYPE": "Haswell"}
+        masked = target.isa == "x86" and target.vector_bits.value < 512
+        core = {"OPENBLAS_CORETYPE": "Haswell"} if masked else {}
         return {"OPENBLAS_NUM_THREADS": str(case.threads), **core}
 
     def build(self, toolchain: Toolchain, target: Target, case: Case) -> NativeObject:

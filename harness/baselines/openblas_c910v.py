@@ -8,26 +8,22 @@ inline assembly as text, and `harness.isa.rvv071` encodes them. The library stay
 shipped. `OPWRIGHT_OPENBLAS_C910V` names a user's own libopenblas.so of that target. Block sizes are the source's own.
 """
 
-import argparse
 import hashlib
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from harness.adapter import BASELINES, Adapter
-from harness.baselines.openblas_guest import guest_libc, guest_libc_fingerprint
+from harness.baselines.openblas_guest import guest_libc, guest_libc_fingerprint, guest_part
 from harness.case import Case
 from harness.debian import SourcePackage, fetch_source
 from harness.errors import BaselineUnavailable
 from harness.fingerprint import c_files, c_only
 from harness.isa.rvv071 import translate
 from harness.kernel import digest
-from harness.machine import Machine
-from harness.record import Verdict
+from harness.peer_build import command, run, run_zig
 from harness.runners.native import NativeObject
 from harness.store import default_store
 from harness.target import Target, load_target
@@ -74,6 +70,7 @@ class OpenBlasC910V:
 
     name = "openblas-c910v"
     runners = ("emulated",)
+    isas = ("riscv",)
 
     def offers(self, case: Case) -> bool:
         """Single precision, one thread, RVV 0.7.1."""
@@ -93,10 +90,8 @@ class OpenBlasC910V:
         """Compile the adapter and the guest's C library for the target; the library was built before."""
         if reason := self.unavailable(case, target):
             raise BaselineUnavailable(reason)
-        names = toolchain.compile_c(NAMES.read_text(), "", Machine.of(target), trusted=True, may_import=True)
-        if isinstance(names, Verdict):
-            raise BaselineUnavailable(f"{self.name}: {NAMES.name} does not build: {names.reason}")
-        return ADAPTER.build(toolchain, target, case, [guest_libc(toolchain, target), _library(), names])
+        libraries = [guest_libc(toolchain, target), _library(), guest_part(toolchain, target, NAMES)]
+        return ADAPTER.build(toolchain, target, case, libraries)
 
     def fingerprint(self, target: Target, case: Case) -> str:
         """Return a digest of the library, or of what it is built from, of the adapter and of the guest's C library."""
@@ -127,14 +122,14 @@ def build() -> Path:
     with tempfile.TemporaryDirectory(prefix="partial-", dir=library.parent) as name:
         home = Path(name)
         (home / "tree").mkdir()
-        _run(["tar", "xf", str(archive), "--strip-components=1", "-C", "tree"], home)
+        run(OpenBlasC910V.name, ["tar", "xf", str(archive), "--strip-components=1", "-C", "tree"], home)
         lines = [f"#define {entry}\n" for line in CONFIG.split("\n") for entry in line.split("|") if entry]
         (home / "config.h").write_text("".join(lines))
         (home / "riscv_vector.h").touch()  # of the vendor's compiler; SGEMM uses nothing of it
         sources = [(f"-DCNAME={function}", *ways, f"tree/{path}") for function, (path, ways) in PARTS.items()]
         sources.append((f'-DOPENBLAS_VERSION="{VERSION}"', str(SUPPORT)))
         objects = [_compiled(home, number, words) for number, words in enumerate(sources)]
-        _zig(["ld.lld", "-shared", "-z", "noexecstack", "-Bsymbolic", *objects, "-o", "library.so"], home)
+        run_zig(OpenBlasC910V.name, ["ld.lld", "-shared", "-z", "noexecstack", "-Bsymbolic", *objects, "-o", "library.so"], home)
         (home / "library.so").replace(library)
     return library
 
@@ -142,30 +137,14 @@ def build() -> Path:
 def _compiled(home: Path, number: int, words: tuple[str, ...]) -> str:
     """Compile one file as far as assembly, encode its vector instructions, assemble; return the object's name."""
     text, made = home / f"{number}.s", f"{number}.o"
-    _zig(["cc", *FLAGS, "-I.", "-Itree", *words, "-o", text.name], home)
+    run_zig(OpenBlasC910V.name, ["cc", *FLAGS, "-I.", "-Itree", *words, "-o", text.name], home)
     text.write_text(translate(text.read_text()))
     extensions = [word for letter in EXTENSIONS for word in ("-target-feature", f"+{letter}")]
-    _zig(["clang", "-cc1as", *ASSEMBLER, *extensions, text.name, "-o", made], home)
+    run_zig(OpenBlasC910V.name, ["clang", "-cc1as", *ASSEMBLER, *extensions, text.name, "-o", made], home)
     return made
-
-
-def _zig(words: list[str], home: Path) -> None:
-    _run([sys.executable, "-m", "ziglang", *words], home)
-
-
-def _run(command: list[str], home: Path) -> None:
-    caches = {f"ZIG_{kind}_CACHE_DIR": str(home / "zig") for kind in ("GLOBAL", "LOCAL")}
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, env={**os.environ, **caches}, check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "error" in line] or ["it says nothing"]
-        raise BaselineUnavailable(f"{OpenBlasC910V.name}: {' '.join(command[:4])} failed: {said[0]}")
 
 
 BASELINE = OpenBlasC910V()
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog=REMEDY, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    try:
-        print(build())
-    except BaselineUnavailable as refused:
-        sys.exit(str(refused))
+    command(REMEDY, __doc__, lambda: [build()])

@@ -32,6 +32,7 @@ from harness.target import Target
 from harness.toolchain import HEADER, NATIVE, Toolchain
 
 VERSION = "0.3.34.0.0"
+LIBC = BASELINES / "guest_libc.c"
 CONTRACT = (NATIVE / HEADER,)
 FETCH_S = 120
 HWCAP_V = 1 << 21
@@ -59,6 +60,7 @@ class GuestOpenBlas:
 
     name = "openblas"
     runners = ("emulated",)
+    isas = ("neon", "riscv")
 
     def offers(self, case: Case) -> bool:
         """Single and double precision, one thread: the guest has no others."""
@@ -94,10 +96,15 @@ class GuestOpenBlas:
 
 def guest_libc(toolchain: Toolchain, target: Target) -> Path:
     """Compile the guest's C library for a target."""
-    libc = toolchain.compile_c(_libc_text(), _names(target), Machine.of(target), trusted=True)
-    if isinstance(libc, Verdict):
-        raise BaselineUnavailable(f"openblas: the guest's C library does not build: {libc.reason}")
-    return libc
+    return guest_part(toolchain, target, LIBC, _names(target), may_import=False)
+
+
+def guest_part(toolchain: Toolchain, target: Target, source: Path, names: str = "", *, may_import: bool = True) -> Path:
+    """Compile C that a guest needs beside its library; raise `BaselineUnavailable` with what is wrong."""
+    built = toolchain.compile_c(source.read_text(), names, Machine.of(target), trusted=True, may_import=may_import)
+    if isinstance(built, Verdict):
+        raise BaselineUnavailable(f"{source.name} does not build: {built.reason}")
+    return built
 
 
 def guest_libc_fingerprint(target: Target) -> str:
@@ -106,7 +113,7 @@ def guest_libc_fingerprint(target: Target) -> str:
 
 
 def _libc_text() -> str:
-    return (BASELINES / "guest_libc.c").read_text()
+    return LIBC.read_text()
 
 
 def _names(target: Target) -> str:

@@ -30,6 +30,7 @@ class TorchCpu:
 
     name = "torch"
     runners = ("native",)
+    isas = ("x86", "neon")
 
     def offers(self, case: Case) -> bool:
         """Real numbers with alpha and beta; whole ones without."""

@@ -57,7 +57,8 @@ class DevicePeer(Chooses):
         whole = all(self._dims[name] % 8 == 0 for name in ("lda", "ldb", "ldc"))
         described = whole and self._beta == 0 and device.properties["capability_major"] >= 9
         self._offered = [(way, tile) for way in (self._pointers, *[self._descriptors] * described) for tile in TILES]
-        self.describe = f"version={triton.__version__}"
+        self._chosen = facts["chosen"]
+        self.named = f"version={triton.__version__}"
 
     def poison(self) -> None:
         """There is no workspace."""

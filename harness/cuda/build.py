@@ -41,6 +41,8 @@ class CudaObject:
     compile: Callable[[Sequence[tuple[str, str]]], list[Compiled | Verdict]] | None = None
     peer: str = ""
     """The module (in harness/baselines) whose `DevicePeer` runs in the device process."""
+    chosen: int = 0
+    """Which of its ways a peer takes before they were timed."""
 
     @property
     def early(self) -> bool:

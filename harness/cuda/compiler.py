@@ -1,7 +1,8 @@
 """
 NVRTC: CUDA C++ text into a cubin, with what ptxas says of registers and spills.
 
-The library comes from the wheels of the optional group `gpu`, else from a CUDA toolkit; no host compiler is needed.
+The library comes from the wheels of the optional group `gpu`, else from a CUDA toolkit; no host compiler is needed. Where
+there is neither, a toolkit's nvcc does (`harness.cuda.nvcc`).
 Compilations run in processes of their own (`python -m harness.cuda.compiler`), so that many run at once, a hang ends
 at a limit and a crash of the compiler is a verdict. Results are kept in the store under everything they depend on.
 """
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from harness.cuda import nvcc
 from harness.errors import ToolchainError
 from harness.kernel import digest
 from harness.record import Outcome, Verdict
@@ -52,7 +54,8 @@ class CudaCompiler:
     @property
     def name(self) -> str:
         """Return the compiler and its version; raise `ToolchainError` where there is none."""
-        return f"nvrtc {version()} {self.arch}"
+        tool = f"nvcc {nvcc.version()}" if by_nvcc() else f"nvrtc {version()}"
+        return f"{tool} {self.arch}"
 
     def compile(self, kernels: Sequence[tuple[str, str]]) -> list[Compiled | Verdict]:
         """Compile (name, text) pairs, as many at once as there are processors."""
@@ -157,8 +160,18 @@ def version() -> str:
     return f"{major.value}.{minor.value}"
 
 
+@lru_cache
+def by_nvcc() -> bool:
+    """Return whether nvcc compiles: it is asked for, or NVRTC is missing and it is not."""
+    return nvcc.wanted() or (not library_candidates("libnvrtc") and nvcc.nvcc() is not None)
+
+
 def translate(arch: str, name: str, text: bytes) -> tuple[int, bytes, str]:
-    """Compile in this process; return NVRTC's status, the cubin (or PTX for ``compute_``) and the log."""
+    """Compile; return the compiler's status, the cubin (or PTX for ``compute_``) and the log."""
+    return nvcc.translate(arch, name, text, OPTIONS) if by_nvcc() else _by_nvrtc(arch, name, text)
+
+
+def _by_nvrtc(arch: str, name: str, text: bytes) -> tuple[int, bytes, str]:
     library, program, size = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     library.nvrtcCreateProgram(ctypes.byref(program), text, f"{name}.cu".encode(), 0, None, None)
     options = [f"--gpu-architecture={arch}".encode(), *(option.encode() for option in OPTIONS)]

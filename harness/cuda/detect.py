@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.errors import HarnessError, TargetUnavailable
 from harness.runners.protocol import Worker
-from harness.target import Target, load_target, target_names
+from harness.target import DETECTED, Target, load_target, target_names
 
 PROBED = ("sms", "shared_per_block_bytes", "shared_per_sm_bytes", "registers_per_sm", "threads_per_block", "threads_per_sm")
 
@@ -31,7 +31,7 @@ def present(name: str, worker: Callable[[Target], Worker]) -> Target:
 
 def probed(found: Mapping[str, Any]) -> Target:
     """Return the target of a device: the TOML file that knows it, else what its driver says."""
-    files = (load_target(name) for name in target_names() if name not in ("host", "cuda"))
+    files = (load_target(name) for name in target_names() if name not in DETECTED)
     known = next((target for target in files if target.runner == "cuda" and _is(target, found)), None)
     return replace(known, name="cuda") if known else Target.from_mapping(_mapping(found))
 

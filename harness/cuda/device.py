@@ -217,7 +217,7 @@ class Device:
         sensors = self.sensors.read() if request.get("sensors") else {}
         if request.get("collect"):
             problem.collect()
-        return {"samples": samples, "calls": calls, "sensors": sensors}
+        return {"samples": samples, "calls": calls, "sensors": sensors, "describe": runner.describe}
 
     def matches(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Run two sessions on one problem and compare their outputs bit for bit on the device."""

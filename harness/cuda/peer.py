@@ -17,6 +17,7 @@ class CudaPeer:
 
     name: str
     runners = ("cuda",)
+    isas = ("cuda",)
 
     def environment(self, case: Case, target: Target) -> Mapping[str, str]:
         """Return nothing: defaults are the point."""
@@ -28,11 +29,17 @@ class CudaPeer:
 
 
 class Chooses:
-    """A device peer that offers several ways, of which it launches the chosen one."""
+    """A device peer that offers several ways, of which it launches the chosen one; ``named`` is its version."""
 
+    named: str
     _offered: Sequence[Any]
     _chosen = 0
     launch: Launch
+
+    @property
+    def describe(self) -> str:
+        """Return the version, how many ways there are, and which is taken."""
+        return f"{self.named} ways={len(self._offered)} chosen={self._chosen}"
 
     def tune(self, measure: Callable[[Launch], float], operands: Mapping[str, int]) -> None:
         """Time every way and keep the fastest."""

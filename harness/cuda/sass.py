@@ -30,9 +30,9 @@ class Listing:
         """Return how many instructions begin with a mnemonic."""
         return sum(name.split(".")[0] == prefix for _, name, _ in self.instructions)
 
-    def main_loop(self, wanted: str = "") -> tuple[str, ...]:
+    def main_loop(self, wanted: str = "") -> tuple[tuple[str, str], ...]:
         """
-        Return the mnemonics of the innermost loop with the most multiplications; empty where there is none.
+        Return mnemonics and operands of the innermost loop with the most multiplications; empty where there is none.
 
         ``wanted`` is what multiplies there: the epilogue of a kernel for tensor cores has FFMA of its own.
         """
@@ -40,9 +40,8 @@ class Listing:
         for address, name, operands in self.instructions:
             target = re.search(r"0x([0-9a-f]+)", operands)
             if name.startswith("BRA") and target and int(target[1], 16) < address:
-                body = [n for a, n, _ in self.instructions if int(target[1], 16) <= a <= address]
-                loops.append(tuple(body))
-        counted = [(sum(name.split(".")[0] in multiply for name in body), body) for body in loops]
+                loops.append(tuple((n, o) for a, n, o in self.instructions if int(target[1], 16) <= a <= address))
+        counted = [(sum(name.split(".")[0] in multiply for name, _ in body), body) for body in loops]
         return min((one for one in counted if one[0]), key=lambda one: (-one[0] / len(one[1]), len(one[1])), default=(0, ()))[1]
 
 
@@ -89,7 +88,7 @@ def lint(found: Listing, wanted: str) -> list[str]:
     local = found.count("LDL") + found.count("STL")
     if local:
         wrong.append(f"{local} accesses to local memory: registers spill or an array is indexed at run time")
-    barriers = sum(name.startswith(("MEMBAR", "ERRBAR", "CCTL")) for name in found.main_loop(wanted))
+    barriers = sum(name.startswith(("MEMBAR", "ERRBAR", "CCTL")) for name, _ in found.main_loop(wanted))
     if barriers:
         wrong.append(f"{barriers} memory barriers in the main loop: a release that is wider than it need be")
     return wrong

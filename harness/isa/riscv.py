@@ -28,7 +28,9 @@ COMPUTES = _words("""
     fadd.s fsub.s fmul.s fdiv.s fsqrt.s fmin.s fmax.s fmadd.s fmsub.s fnmadd.s fnmsub.s fmv.s fneg.s fabs.s fsgnj.s
     fsgnjn.s fsgnjx.s feq.s flt.s fle.s fmv.w.x fmv.x.w fcvt.s.w fcvt.s.l fcvt.w.s fcvt.l.s fcvt.s.d fcvt.d.s
     fadd.d fsub.d fmul.d fdiv.d fsqrt.d fmin.d fmax.d fmadd.d fmsub.d fnmadd.d fnmsub.d fmv.d fneg.d fabs.d fsgnj.d
-    feq.d flt.d fle.d fmv.d.x fmv.x.d fcvt.d.w fcvt.d.l fcvt.w.d fcvt.l.d fadd.h fsub.h fmul.h fmadd.h fmv.h fmv.h.x
+    feq.d flt.d fle.d fmv.d.x fmv.x.d fcvt.d.w fcvt.d.l fcvt.w.d fcvt.l.d
+    fadd.h fsub.h fmul.h fdiv.h fsqrt.h fmin.h fmax.h fmadd.h fmsub.h fnmadd.h fnmsub.h fmv.h fneg.h fabs.h fsgnj.h
+    fsgnjn.h fsgnjx.h feq.h flt.h fle.h fmv.h.x fmv.x.h fcvt.s.h fcvt.h.s fcvt.d.h fcvt.h.d fcvt.h.w fcvt.w.h fcvt.h.l fcvt.l.h
 """)
 """The first operand is written, the others are read."""
 LOADS = {"lb": 1, "lbu": 1, "lh": 2, "lhu": 2, "lw": 4, "lwu": 4, "ld": 8, "flh": 2, "flw": 4, "fld": 8}

@@ -104,6 +104,13 @@ static void protect_told(void)
     mprotect(told.page, PAGE, PROT_READ);
 }
 
+/* A kernel that cannot filter runs candidates only where its user has said so (--unsafe). */
+static void filter_system_calls(int loading)
+{
+    if (forbid_system_calls(loading) && !getenv("OPW_UNFILTERED"))
+        child_fails("worker", "this system's kernel filters no system calls (seccomp); accept the risk with --unsafe");
+}
+
 /* The libraries in order; the last one exports opw_run. */
 static void load(char **line, int trusted)
 {
@@ -115,8 +122,7 @@ static void load(char **line, int trusted)
     stage = "load";
     if (!trusted) {
         forbid_files(paths, count);
-        if (forbid_system_calls(1))
-            child_fails("worker", "seccomp is not available");
+        filter_system_calls(1);
     }
     for (int i = 0; i < count; i++) {
         /* libraries may need each other both ways (MKL's do): lazily bound, the warm-up call finds what it calls */
@@ -283,7 +289,7 @@ void child_main(char *line, int request, int reply)
     child_reply = reply;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     install_handlers(reply, regions, OPW_MAX_OPERANDS + 2);
-    permit_tiles();
+    permit_state();
     if (pool_start(getenv("OPW_THREADS") ? atoi(getenv("OPW_THREADS")) : 1))
         child_fails("worker", "the helper threads cannot be started");
     read_problem(&line);
@@ -292,8 +298,8 @@ void child_main(char *line, int request, int reply)
     load(&line, trusted);
     void *workspace = map_workspace(limit);
     const char *description = begin_baseline(trusted);
-    if (!trusted && forbid_system_calls(0))
-        child_fails("worker", "seccomp is not available");
+    if (!trusted)
+        filter_system_calls(0);
     prepare_constants(workspace);
     stage = "idle";
     say(reply, "{\"status\":\"ok\",\"workspace_bytes\":%zu,\"describe\":\"%s\"}", regions[operand_count].bytes,

@@ -47,7 +47,7 @@ static void await_generation(unsigned seen)
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(&loop.generation) != seen)
             return;
-        __builtin_ia32_pause();
+        relax();
     }
     for (int i = 0; i < YIELDS; i++) {
         if (atomic_load(&loop.generation) != seen)
@@ -93,7 +93,7 @@ void pool_for(int64_t count, void (*body)(void *, int64_t), void *context)
     atomic_store(&loop.open, 0);
     for (int i = 1; atomic_load(&loop.inside); i++)
         if (i % SPINS_A_YIELD)
-            __builtin_ia32_pause();
+            relax();
         else
             sched_yield();
 }

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define SLOTS 16
+#define STEP_NS 100000000 /* of waiting */
 
 static struct child {
     pid_t pid;
@@ -62,6 +63,25 @@ static void settle(clockid_t cpu_clock)
 }
 
 /*
+ * Wait until the child has said something; 0 when `left_ns`, which shrinks, is over. Waiting goes in steps, and none
+ * counts for more than its length: what took longer was all stopped (a debugger, a paused container, a suspended
+ * machine), the child as well.
+ */
+static int await_child(struct child *c, int64_t *left_ns)
+{
+    while (*left_ns > 0) {
+        struct pollfd wait = {c->reply, POLLIN, 0};
+        int64_t step_ns = *left_ns < STEP_NS ? *left_ns : STEP_NS, begin = clock_ns(CLOCK_MONOTONIC);
+        int said = poll(&wait, 1, (int)((step_ns + 999999) / 1000000));
+        int64_t took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+        *left_ns -= took_ns < step_ns ? took_ns : step_ns;
+        if (said)
+            return 1;
+    }
+    return 0;
+}
+
+/*
  * Forward the child's line, or say how it died. The child's CPU time as seen from outside goes with it: a candidate
  * shares its process with the timing loop and could falsify that, but not this. (A request that is answered before
  * the clock is read loses nothing but a few microseconds.)
@@ -71,15 +91,13 @@ static void forward(struct child *c, int64_t timeout_ms)
     static char text[TIMES_ROOM + 64];
     size_t n = 0;
     int status = 0;
-    int64_t begin = clock_ns(CLOCK_MONOTONIC), end = begin + timeout_ms * 1000000, cpu_begin = 0;
+    int64_t left_ns = timeout_ms * 1000000, cpu_begin = 0;
     clockid_t cpu_clock;
     int has_clock = clock_getcpuclockid(c->pid, &cpu_clock) == 0;
     if (has_clock)
         cpu_begin = clock_ns(cpu_clock);
     while (n < sizeof text - 64) {
-        int64_t left = (end - clock_ns(CLOCK_MONOTONIC) + 999999) / 1000000;
-        struct pollfd wait = {c->reply, POLLIN, 0};
-        if (left <= 0 || poll(&wait, 1, (int)left) == 0) {
+        if (!await_child(c, &left_ns)) {
             reap(c, 1, &status);
             say(out, "{\"status\":\"timeout\",\"limit_ms\":%lld}", (long long)timeout_ms);
             return;

@@ -133,9 +133,9 @@ class BatchedGemmSpec:
         alone = (replace(last, batch=batch) for batch in (0, 1))
         yield from dict.fromkeys([*near, *alone, replace(last, shared_b=not self.shared_b)])
 
-    def repeating(self) -> dict[str, int]:
+    def repeating(self) -> tuple[dict[str, int], ...]:
         """Return the number of matrices."""
-        return {"batch": 1}
+        return ({"batch": 1},)
 
     def resized(self, dims: Mapping[str, int]) -> "BatchedGemmSpec":
         """Return a batch of fewer."""

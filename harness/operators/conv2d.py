@@ -244,12 +244,17 @@ class Conv2dSpec:
             return replace(spec, c=channels, f=channels, groups=max(channels, 1))
         return replace(spec, c=2 * spec.c, f=2 * spec.f, groups=2)
 
-    def repeating(self) -> dict[str, int]:
-        """Return the number of images."""
-        return {"n": 1}
+    def repeating(self) -> tuple[dict[str, int], ...]:
+        """
+        Return the images; where two of them are too many, with rows of each, where those are few, with filters.
+
+        Images are alike to the last miss; fewer rows bring channels nearer to each other in memory.
+        """
+        filters = () if self.groups > 1 else ({"n": 1, "f": 96},)
+        return ({"n": 1}, {"n": 1, "h": 8 * self.stride}, *filters)
 
     def resized(self, dims: Mapping[str, int]) -> "Conv2dSpec":
-        """Return the convolution of fewer images."""
+        """Return the convolution of fewer images, rows or filters."""
         return replace(self, **dims)
 
     def to_json(self) -> dict[str, Any]:

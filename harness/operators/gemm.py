@@ -66,9 +66,10 @@ class GemmSpec:
 
     def __post_init__(self) -> None:
         require_dtypes("GEMM", self.dtype, self.acc, self.out)
-        for name, usual in (("acc", self.dtype.accumulator), ("out", self.dtype.result)):
-            if getattr(self, name) is usual:
-                object.__setattr__(self, name, None)
+        if self.acc is not None and self.acc is self.dtype.accumulator:
+            object.__setattr__(self, "acc", None)
+        if self.out is not None and self.out is self.dtype.result:
+            object.__setattr__(self, "out", None)
         for name in ("m", "n", "k", "lda", "ldb", "ldc"):
             require_size("GEMM", name, getattr(self, name))
         for name in ("trans_a", "trans_b"):
@@ -81,7 +82,7 @@ class GemmSpec:
             object.__setattr__(self, name, float(value) + 0.0)  # -0.0 becomes 0.0: both say "C is not read"
         if self.dtype.whole and (self.alpha != 1.0 or self.beta not in (0.0, 1.0)):
             raise BadRequest(f"GEMM: whole numbers are not scaled; give alpha 1 and beta 0 or 1, not {self.alpha} and {self.beta}")
-        for name, tight in self._tight_rows().items():
+        for name, tight in self._tight_rows().items() if self.lda or self.ldb or self.ldc else ():
             given = getattr(self, name)
             if 0 < given < tight:
                 raise BadRequest(f"GEMM: {name} is {given}; a row needs {tight} or more, or 0 for tight")
@@ -244,9 +245,9 @@ class GemmSpec:
             specs.append(replace(plain, m=mr + 1, n=tunables["nc"] + 1, k=3))
         yield from dict.fromkeys(specs)
 
-    def repeating(self) -> dict[str, int]:
+    def repeating(self) -> tuple[dict[str, int], ...]:
         """Return m and n, in steps of 96: a multiple of 4, 6, 8, 12, 16, 24, 32 and 48 rows or columns."""
-        return {"m": 96, "n": 96}
+        return ({"m": 96, "n": 96},)
 
     def resized(self, dims: Mapping[str, int]) -> "GemmSpec":
         """Return the product with another m or n and the leading dimensions of this one."""

@@ -12,6 +12,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ class CudaTiming(Timing):
 class DeviceProcess:
     """The child (`harness.cuda.device`); started with its first request."""
 
-    def __init__(self, helpers: Callable[[], str], prefix: tuple[str, ...] = ()) -> None:
-        self._helpers, self._prefix = helpers, prefix
+    def __init__(self, helpers: Callable[[], str], under: tuple[str, ...] = ()) -> None:
+        self._helpers, self._under = helpers, under
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self.generation = 0
@@ -70,6 +71,16 @@ class DeviceProcess:
             self.close()
         return reply
 
+    def finish(self, timeout_s: float) -> int:
+        """Let the process end by itself, so that what it runs under can write its findings; return its status, -1 where it had to be ended."""
+        status = -1
+        if self._process:
+            self._process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(timeout_s)
+        self.close()
+        return status
+
     def close(self) -> None:
         """End the process."""
         if self._process:
@@ -81,7 +92,7 @@ class DeviceProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.generation += 1
-        command = [*self._prefix, sys.executable, "-m", "harness.cuda.device", self._helpers()]
+        command = [*self._under, sys.executable, "-m", "harness.cuda.device", self._helpers()]
         environment = {**os.environ, "CUDA_MODULE_LOADING": "LAZY"}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=environment, bufsize=0, start_new_session=True
@@ -109,10 +120,9 @@ class CudaWorker:
     threads = 1
     repeatable = False
 
-    def __init__(self, compiler: CudaCompiler, *, sanitizer: str = "") -> None:
-        """``sanitizer`` is a tool of compute-sanitizer, as ``memcheck``: slow, and only for checked calls."""
-        prefix = ("compute-sanitizer", "--tool", sanitizer, "--error-exitcode", "9") if sanitizer else ()
-        self.process = DeviceProcess(lambda: helpers(compiler).path, prefix)
+    def __init__(self, compiler: CudaCompiler, *, under: tuple[str, ...] = ()) -> None:
+        """``under`` is a command that the device process runs under, as a profiler with its options; it must leave stdout alone."""
+        self.process = DeviceProcess(lambda: helpers(compiler).path, under)
         self._slots = 0
 
     def __enter__(self) -> "CudaWorker":
@@ -214,7 +224,7 @@ class CudaSession:
         if not self.verdict.ok:
             return None
         seconds = tuple(reply["samples"])
-        self.sensors = reply["sensors"]
+        self.sensors, self.describe = reply["sensors"], reply.get("describe", self.describe)
         return CudaTiming(
             calls=reply["calls"],
             cpu_s=seconds,
@@ -252,7 +262,7 @@ class CudaSession:
         """Return the request that opens this session; a refusal becomes the verdict."""
         problem = _problem(self._arena)
         if item.peer:
-            return {"problem": problem, "peer": {"module": item.peer, **peer_facts(self._arena.spec)}}
+            return {"problem": problem, "peer": {"module": item.peer, "chosen": item.chosen, **peer_facts(self._arena.spec)}}
         resolved = item.resolve(self._arena.spec)
         compiled = resolved if isinstance(resolved, Verdict) else item.compiled(self._arena.spec, resolved.roles)
         if isinstance(compiled, Verdict):

@@ -9,6 +9,7 @@ import json
 import os
 import selectors
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ from harness.runners.arena import Arena
 
 WORKSPACE_LIMIT_BYTES = 2 << 30
 SLOTS = 16
-GRACE_S = 2.0
-"""A reply may be this late: where everything was stopped for a while (a debugger, a paused container), so was the worker."""
+STEP_S = 0.5
+"""Waiting goes in steps, and none counts for more than its length: what took longer was all stopped (a debugger, a paused
+container, a suspended machine), the worker as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,15 +182,19 @@ class NativeWorker:
         return self._process
 
     def _read_line(self, process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
+        left_s = timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(timeout_s) and not selector.select(GRACE_S):
+                if left_s <= 0:
                     raise TimeoutError(f"no reply within {timeout_s:.0f} s")
-                data = os.read(process.stdout.fileno(), 1 << 20)
-                if not data:
-                    raise EOFError("it died")
-                self._buffer += data
+                step_s, begin = min(STEP_S, left_s), time.monotonic()
+                if selector.select(step_s):
+                    data = os.read(process.stdout.fileno(), 1 << 20)
+                    if not data:
+                        raise EOFError("it died")
+                    self._buffer += data
+                left_s -= min(step_s, time.monotonic() - begin)
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
 

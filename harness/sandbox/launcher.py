@@ -93,6 +93,11 @@ class Sandbox:
         untrusted = "runs, as was asked for" if self._allow_unsafe else "is refused"
         return f"Generated text runs under {self.level}; {missing} is missing, so LLM-written text {untrusted}."
 
+    @property
+    def worker_environment(self) -> dict[str, str]:
+        """Return what lets the guarded worker run candidates where the kernel filters no system calls: asked for, or not at all."""
+        return {"OPW_UNFILTERED": "1"} if self._allow_unsafe and not self._protections.seccomp else {}
+
     def run_script(self, text: str, stdin: bytes = b"", *, trusted: bool, limits: Limits = DEFAULT_LIMITS) -> Completed:
         """
         Run a kernel script; it reads ``stdin``, prints, and can neither write files nor start anything.

@@ -47,7 +47,7 @@ class Protections:
         if not self.landlock_abi:
             lacks.append("Landlock (Linux 5.13 or later, with landlock among the kernel's lsm= modules)")
         if not self.seccomp:
-            lacks.append("the seccomp filter (written for x86-64 Linux only)")
+            lacks.append("the seccomp filter (Linux with CONFIG_SECCOMP_FILTER on x86-64, AArch64 or RISC-V)")
         return " and ".join(lacks)
 
 

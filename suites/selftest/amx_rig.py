@@ -1,6 +1,7 @@
 """AMX for machines that have none: a block product in plain C for the sketch, an interpreter of tile code for the kernels."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,16 +21,16 @@ static {sum} number(input x)
 #endif
 }}
 
-/* Bytes of A from step to step, from tile to tile of rows, from row to row. */
+/* Bytes of A from step to step, from tile to tile of rows, from row to row, and more from one band of steps to the next. */
 static void block(int64_t steps, const char *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t step, int64_t tile,
-                  int64_t down)
+                  int64_t down, int64_t bands, int64_t jump)
 {{
     for (int i = 0; i < TA * 16; i++)
         for (int j = 0; j < TB * 16; j++) {{
             sum *to = (sum *)((char *)sums + i * pitch) + j, total = first ? 0 : *to;
-            for (int64_t s = 0; s < steps; s++)
+            for (int64_t s = 0; s < steps * bands; s++)
                 for (int l = 0; l < 16 * GROUP; l++) {{
-                    const input *x = (const input *)(a + s * step + i / 16 * tile + i % 16 * down) + l;
+                    const input *x = (const input *)(a + s * step + s / steps * jump + i / 16 * tile + i % 16 * down) + l;
                     const input *y = (const input *)b + (((s * TB + j / 16) * 16 + l / GROUP) * 16 + j % 16) * GROUP + l % GROUP;
                     total += number(*x) * number(*y);
                 }}
@@ -41,11 +42,12 @@ void amx_tiles_on(void) {{}}
 void amx_tiles_off(void) {{}}
 void amx_packed(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first)
 {{
-    block(steps, a, b, sums, pitch, first, TA * 16 * LINE, 16 * LINE, LINE);
+    block(steps, a, b, sums, pitch, first, TA * 16 * LINE, 16 * LINE, LINE, 1, 0);
 }}
-void amx_in_place(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t down)
+void amx_in_place(int64_t steps, const void *a, const void *b, void *sums, int64_t pitch, int64_t first, int64_t down,
+                  int64_t bands, int64_t jump)
 {{
-    block(steps, a, b, sums, pitch, first, LINE, 16 * down, down);
+    block(steps, a, b, sums, pitch, first, LINE, 16 * down, down, bands, jump);
 }}
 void amx_rounded(int64_t rows, const char *sums, int64_t pitch, char *c, int64_t ldc)
 {{
@@ -59,8 +61,12 @@ void amx_rounded(int64_t rows, const char *sums, int64_t pitch, char *c, int64_t
 """
 
 
+KEPT = {"rbx": 77, "rbp": 78, "r12": 79, "r13": 80, "r14": 81, "r15": 82}
+"""Registers that belong to the caller, and what it has in them."""
+
+
 class TileMachine:
-    """Runs the text of one kernel: eight tiles, vectors, general registers, one argument on the stack, and memory of bytes."""
+    """Runs the text of one kernel: eight tiles, vectors, general registers, arguments on the stack, and memory of bytes."""
 
     def __init__(self, text: str, int8: bool) -> None:
         lines = [line.split("#")[0].strip() for line in text.splitlines()]
@@ -71,20 +77,20 @@ class TileMachine:
         self.vectors: dict[str, np.ndarray] = {}
         self.flag = False
 
-    def run(self, memory: np.ndarray, seventh: int = 0, **registers: int) -> None:
+    def run(self, memory: np.ndarray, stack: Sequence[int] = (), **registers: int) -> None:
         """
         Enter with these registers; addresses are positions in ``memory``. Raise for an instruction that is not known.
 
-        ``seventh`` is the argument that lies on the stack.
+        ``stack`` are the arguments from the seventh on.
         """
-        self.memory, self.seventh, self.saved = memory, seventh, []
-        self.registers = {**{f"r{n}": 0 for n in range(8, 16)}, "rax": 0, "rbx": 77, "rbp": 78, **registers}
+        self.memory, self.stack, self.saved = memory, [*reversed(stack), 0], []
+        self.registers = {**{f"r{n}": 0 for n in range(8, 16)}, "rax": 0, **KEPT, **registers}
         at = next(at for name, at in self.labels.items() if not name.startswith("."))
         while True:
             word, _, rest = self.lines[at].partition(" ")
             at += 1
             if word == "ret":
-                assert (77, 78) == (self.registers["rbx"], self.registers["rbp"]), "a caller's register is not as it was"
+                assert KEPT.items() <= self.registers.items(), "a caller's register is not as it was"
                 assert not self.saved
                 return
             if word in ("jnz", "jz", "jmp"):
@@ -107,9 +113,9 @@ class TileMachine:
             self.saved.append(self.registers[parts[0]])
         elif word == "pop":
             self.registers[parts[0]] = self.saved.pop()
-        elif word == "mov" and parts[1] == "[rsp + 8]":
-            assert not self.saved
-            self.registers[parts[0]] = self.seventh
+        elif word == "mov" and parts[1].startswith("[rsp + "):
+            at = int(parts[1].removeprefix("[rsp + ").removesuffix("]"))
+            self.registers[parts[0]] = [*self.stack, *self.saved][-1 - at // 8]
         elif word == "vmovups" and " ptr " in parts[0]:
             at = self._place(parts[0])
             self.memory[at : at + self.vectors[parts[1]].size] = self.vectors[parts[1]]

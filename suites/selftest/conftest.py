@@ -1,5 +1,6 @@
 """Fixtures of the selftests: a workbench on a store of its own, kept between runs so that builds are cached."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +15,22 @@ from harness.store import Store, default_store
 from harness.target import Target
 from harness.workbench import Workbench
 
-# Cores are shared with others: how long one example took says nothing of the code.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+# Cores are shared with others: how long one example took says nothing of the code. A gate answers for the change alone, so it
+# draws the same examples each time; `OPWRIGHT_EXAMPLES=fresh pytest ...` draws others.
+settings.register_profile("same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("fresh", settings.get_profile("same"), derandomize=False)
+settings.load_profile(os.environ.get("OPWRIGHT_EXAMPLES", "same"))
 
 
 @pytest.fixture(scope="session")
-def bench() -> Iterator[Workbench]:
-    with Store.open(default_store() / "selftest") as store:
+def shared_store() -> Path:
+    """A store of its own beside the user's, in which the worker is built once."""
+    return default_store() / "selftest"
+
+
+@pytest.fixture(scope="session")
+def bench(shared_store: Path) -> Iterator[Workbench]:
+    with Store.open(shared_store) as store:
         yield Workbench(store)
 
 
@@ -50,6 +59,8 @@ class ObjectFactory:
         return built if isinstance(built, Verdict) else NativeObject(name="c", libraries=(built,))
 
     def assembly(self, body: str) -> NativeObject | Verdict:
+        if not self._machine.triple.startswith("x86_64"):
+            pytest.skip("its kernels are x86-64 assembly; run it on x86-64")
         text = ".intel_syntax noprefix\n.text\n.globl opw_run\n.type opw_run, @function\nopw_run:\n"
         text += f'{body}\n.section .note.GNU-stack,"",@progbits\n'
         kernel = KernelText(name="opw_run", role="whole", signature="opw_run", text=text)

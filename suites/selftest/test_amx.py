@@ -70,7 +70,7 @@ def test_kernels_assemble_and_may_be_reordered(sapphire, bench, spec):
     """Every legal shape of a block, prefetching or not, assembles; the marked block is read without an unknown line."""
     shapes = [(ta, tb) for ta, tb in product((1, 2, 3, 4), repeat=2) if ta * tb + min(ta, tb) + 1 <= 8]
     for (ta, tb), ahead, copy_a in product(shapes, (0, 2), (0, 1)):
-        _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, prefetch_a=ahead, prefetch_b=ahead, copy_a=copy_a)
+        _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, prefetch_b=ahead, copy_a=copy_a)
         built = bench.toolchain.assemble(list(kernels.values()), Machine.of(sapphire), trusted=False)
         block = order.find_blocks(kernels["compute"].text, load_isa("x86"))["compute"]
 
@@ -83,23 +83,28 @@ def test_kernels_assemble_and_may_be_reordered(sapphire, bench, spec):
 @pytest.mark.parametrize(("ta", "tb"), [(2, 2), (1, 4), (4, 1), (1, 1), (3, 1)])
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("steps", "unroll"), [(0, 2), (1, 2), (5, 2), (0, 1), (3, 1)])
-@pytest.mark.parametrize("copy_a", [0, 1])
-def test_kernels_add_up(sapphire, spec, ta, tb, first, steps, unroll, copy_a):
-    """Interpreted line by line, a block of sums is the product of A, packed or not, and packed B, on top of what was there or not."""
+@pytest.mark.parametrize(("copy_a", "bands"), [(0, 1), (0, 3), (1, 1)])
+def test_kernels_add_up(sapphire, spec, ta, tb, first, steps, unroll, copy_a, bands):
+    """
+    Interpreted line by line, a block of sums is A times packed B, on top of what was there or not.
+
+    A is packed, or lies in bands of k with other numbers in between.
+    """
     _, _, kernels = printed(sapphire, spec, ta=ta, tb=tb, unroll=unroll, prefetch_b=1, copy_a=copy_a)
     rng, int8 = np.random.default_rng(3), spec.dtype is DType.I8
     group, kind = (4, np.int32) if int8 else (2, np.float32)
-    down = steps * 16 * group + 7
-    a = rng.integers(-3, 4, (ta * 16, steps * 16 * group))
-    b = rng.integers(-3, 4, (steps * 16 * group, tb * 16))
+    deep = bands * steps
+    a = rng.integers(-3, 4, (ta * 16, deep * 16 * group))
+    b = rng.integers(-3, 4, (deep * 16 * group, tb * 16))
     sums = rng.integers(-9, 9, (ta * 16, tb * 16)).astype(kind)
-    tiles_a = a.reshape(ta, 16, steps, 16 * group).transpose(2, 0, 1, 3) if copy_a else np.pad(a, ((0, 0), (0, 7)), constant_values=9)
-    tiles_b = b.reshape(steps, 16, group, tb, 16).transpose(0, 3, 1, 4, 2)
+    apart = np.pad(a.reshape(ta * 16, bands, -1), ((0, 0), (0, 0), (0, 7)), constant_values=9)
+    tiles_a = a.reshape(ta, 16, deep, 16 * group).transpose(2, 0, 1, 3) if copy_a else apart
+    tiles_b = b.reshape(deep, 16, group, tb, 16).transpose(0, 3, 1, 4, 2)
     stored = [spec.dtype.encode(tiles).ravel().view(np.uint8) for tiles in (tiles_a, tiles_b)]
     memory = np.concatenate([*stored, sums.ravel().view(np.uint8)])
     at_b, at_c = stored[0].size, stored[0].size + stored[1].size
-    machine = TileMachine(kernels["compute"].text, int8)
-    machine.run(memory, rdi=steps, rsi=0, rdx=at_b, rcx=at_c, r8=tb * 64, r9=first, seventh=down * spec.dtype.bytes)
+    machine, size = TileMachine(kernels["compute"].text, int8), spec.dtype.bytes
+    machine.run(memory, [apart[0].size * size, bands, 7 * size], rdi=steps, rsi=0, rdx=at_b, rcx=at_c, r8=tb * 64, r9=first)
 
     expected = a @ b + (0 if first else sums)
     assert np.array_equal(expected, memory[at_c:].copy().view(kind).reshape(sums.shape))
@@ -139,7 +144,7 @@ def sketch_over_c(bench, target, spec, **values):
 
 
 @pytest.mark.parametrize("spec", (*SPECS, *CONVS), ids=lambda spec: spec.slug)
-@pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 128, "mc": 32, "nc": 64, "hold_b": 1}, {"copy_a": 1, "kc": 128}])
+@pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 128, "mc": 32, "nc": 64}, {"copy_a": 1, "kc": 128}])
 def test_sketch_packs_and_sums(bench, worker, sapphire, spec, values):
     """Around a block product in C the sketch is right on the spec and every fringe, transposed or not, in place or not."""
     item, chosen = sketch_over_c(bench, sapphire, spec, **values)
@@ -148,15 +153,26 @@ def test_sketch_packs_and_sums(bench, worker, sapphire, spec, values):
     assert checked.verdict.ok, str(checked.verdict)
 
 
+@pytest.mark.parametrize("copy_a", [0, 1])
+def test_kernel_rows_are_summed_at_once(bench, worker, sapphire, copy_a):
+    """Without columns a KC block has several bands of k, a kernel row each, which lie an image row apart."""
+    item, chosen = sketch_over_c(bench, sapphire, CONVS[-1], kc=1024, direct=1, copy_a=copy_a)
+
+    assert chosen["kc"] >= CONVS[-1].c * 9
+    assert verify(worker, item, CONVS[-1], {"mr": 32, "nr": 32}, 5).verdict.ok
+
+
 @pytest.mark.parametrize("spec", (*SPECS, *CONVS), ids=lambda spec: spec.slug)
-def test_on_tiles(bench, worker, host, spec):
+@pytest.mark.parametrize("values", [{}, {"ta": 1, "tb": 4, "kc": 4096}], ids=str)
+def test_on_tiles(bench, worker, host, spec, values):
     """The whole operator on a processor that has AMX."""
     if not {*AMX} <= {*host.features}:
         pytest.skip("this processor has no AMX; run on Sapphire Rapids or newer")
     sketch = load_sketch(f"{spec.operator}_amx", host, spec)
     builder = bench.builder(host, sketch, Expert().kernel_script(host, sketch), spec, trusted=True)
-    (item,) = builder.build([Candidate.of(sketch.name, sketch.start)])
+    chosen = {**sketch.start, **values}
+    (item,) = builder.build([Candidate.of(sketch.name, chosen)])
     assert not isinstance(item, Verdict), str(item)
-    checked = verify(worker, item, spec, sketch.start, 5)
+    checked = verify(worker, item, spec, {**chosen, "mr": 16 * chosen["ta"], "nr": 16 * chosen["tb"]}, 5)
 
     assert checked.verdict.ok, str(checked.verdict)

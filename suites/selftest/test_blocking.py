@@ -40,3 +40,14 @@ def test_both_panels_fit_the_only_cache():
     guess, cache = first_guess("c906", 4096), load_target("c906").cache(1)
 
     assert 4 * (guess["mr"] + guess["nr"]) * guess["kc"] < cache.bytes
+
+
+@pytest.mark.parametrize("name", ["k1", "a76"])
+def test_the_first_tile_of_an_odd_size_leaves_less_beyond_its_edges_than_the_best_of_large_sizes(name):
+    target, spec = load_target(name), GemmSpec(m=127, n=129, k=131)
+    odd = EXPERT.start_points(target, spec, EXPERT.sketches(target, spec)[0])[0]
+
+    def covered(guess):
+        return -(-spec.m // guess["mr"]) * guess["mr"] * -(-spec.n // guess["nr"]) * guess["nr"] / (spec.m * spec.n)
+
+    assert covered(odd) < covered(first_guess(name, 4096)) - 0.05

@@ -92,6 +92,34 @@ def test_the_keyboard_sorts_too(browser):
     assert sorted(names[:3]) == names[:3]
 
 
+def test_the_keyboard_reads_a_plot_mark_by_mark(browser):
+    """What the mouse is told by a tooltip; the mark that is spoken of is outlined."""
+    browser.ask("document.querySelector('svg[aria-label^=Throughput]').focus()")
+    said = "document.activeElement.nextSibling.textContent"
+    told = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End"):
+        browser.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key)
+        told.append(browser.ask(said))
+
+    assert told[0] == told[2] != told[1]
+    assert all("GFLOP/s" in sentence for sentence in told)
+    assert 1 == browser.ask("document.querySelectorAll('.told').length")
+
+
+def test_plots_follow_the_page_into_the_dark(browser):
+    """Bars and words have the colours of the style sheet, whatever the library drew them in."""
+    wide = "document.querySelector('svg[aria-label^=Throughput]')"
+    looks = f"[getComputedStyle({wide}.querySelector('path[style*=ours]')).stroke, getComputedStyle({wide}.querySelector('text')).fill]"
+    seen = {}
+    for scheme in ("light", "dark"):
+        browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        seen[scheme] = browser.ask(looks)
+
+    assert "rgb(11, 92, 158)" == seen["light"][0]
+    assert "rgb(90, 165, 230)" == seen["dark"][0]
+    assert seen["light"][1] != seen["dark"][1]
+
+
 def test_dark_light_and_paper(browser):
     """Another ground and another ink in the dark, each far from the other; no filters on paper."""
     colours = "['backgroundColor', 'color'].map((name) => getComputedStyle(document.body)[name].match(/[0-9.]+/g).slice(0, 3).map(Number))"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.plugin import wanted_words
-from harness.store import Store, default_store
+from harness.store import Store
 
 ROOT = Path(__file__).parents[2]
 TINY = "fp32 GEMM 48x40x56 on this machine"
@@ -35,12 +35,6 @@ def run(*options: str, store: Path, timeout_s: float = 240) -> subprocess.Comple
     )
 
 
-@pytest.fixture
-def shared_store() -> Path:
-    """A store of its own beside the user's, in which the worker is built once."""
-    return default_store() / "selftest"
-
-
 def evaluations(store: Path, case: str) -> list[int]:
     with Store.open(store) as opened:
         return [record.sequence for record in opened.records(case=case, kind="evaluation")]
@@ -56,7 +50,7 @@ def test_collecting_starts_nothing(tmp_path):
 
 def test_asking_for_a_target_imports_neither_tuner_nor_selftests(tmp_path):
     words = ["suites/", "--collect-only", "-q", "-k", "host"]
-    script = f"import pytest, sys; pytest.main({words}); print(sorted(set(sys.modules) & {{'harness.tune', 'sqlite3'}}))"
+    script = f"import pytest, sys; pytest.main({words}); print(sorted(set(sys.modules) & {{'harness.tune', 'sqlite3', 'matplotlib'}}))"
     _, environment = command(store=tmp_path)
 
     done = subprocess.run(

@@ -23,6 +23,7 @@ def test_each_library_has_its_own_device_side(name):
 class Ways(Chooses):
     """Three ways: the second cannot run, the third is fastest."""
 
+    named = "version=1"
     _offered = (3e-6, None, 1e-6)
 
     def launch(self, operands):
@@ -34,3 +35,4 @@ def test_the_fastest_way_that_runs_is_kept():
     ways.tune(lambda launch: launch({}), {})
 
     assert 1e-6 == pytest.approx(ways.launch({}))
+    assert "version=1 ways=3 chosen=2" == ways.describe

@@ -3,23 +3,26 @@
 import importlib.util
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import harness.baselines
 from benchmarks.gpu.check import check
 from benchmarks.gpu.confirm import author_of, stale
+from benchmarks.gpu.sets import Restricted
 from generators.generator import Expert
 from harness.case import Case
-from harness.cuda import tune
-from harness.cuda.build import occupancy
-from harness.cuda.compiler import Compiled, CudaCompiler, usage
+from harness.cuda import nvcc, tune
+from harness.cuda.banks import issue
+from harness.cuda.build import CudaBuilder, occupancy
+from harness.cuda.compiler import OPTIONS, Compiled, CudaCompiler, translate, usage
 from harness.cuda.detect import present
 from harness.cuda.plan import LaunchPlan, case_names
-from harness.cuda.sass import Listing, lint, listing
+from harness.cuda.sass import Listing, disassemble, lint, listing
 from harness.cuda.tune import NEAR, CudaTuner
 from harness.dtype import DType
-from harness.errors import TargetUnavailable
+from harness.errors import TargetUnavailable, ToolchainError
 from harness.kernel import Candidate
 from harness.operators import spec_from_json
 from harness.operators.conv2d import Conv2dSpec
@@ -27,6 +30,7 @@ from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Record, Verdict
 from harness.registry import discover
 from harness.runners.cuda import CudaWorker
+from harness.sandbox import Sandbox
 from harness.store import Store
 from harness.target import load_target
 from harness.tune import Budget
@@ -64,6 +68,33 @@ def test_kernels_compile_fit_and_use_the_tensor_cores(store, gpu, spec, wanted):
     assert wanted == {one.role for one in found}
     assert [] == [(one.compiled.name, one.wrong) for one in found if one.wrong]
     assert all(one.blocks_per_sm >= 1 and one.compiled.spill_bytes == 0 for one in found)
+
+
+@needs_nvrtc
+@pytest.mark.slow
+def test_products_on_cuda_cores_rarely_wait_for_registers(store):
+    """0.684 of the peak was what kept rows of k behind cuBLAS (0.755); their order is what changed it."""
+    target, spec = load_target("h100"), GemmSpec(m=4096, n=4096, k=4096, trans_b=True)
+    author = Restricted(("gemm_cuda_ffma",))
+    (sketch,) = author.sketches(target, spec)
+    builder = CudaBuilder(target, sketch, author.kernel_script(target, sketch), store, Sandbox(), spec, trusted=True)
+    (item,) = builder.build([Candidate.of(sketch.name, {**sketch.start, "bm": 128, "bn": 256, "tm": 16, "tn": 8, "stages": 4})])
+    loop = disassemble(Path(item.compiled(spec, ("ffma",))["ffma"].path)).main_loop("FFMA")
+    assert issue(loop).share > 0.76
+
+
+@needs_nvrtc
+def test_nvcc_takes_the_place_of_nvrtc(store, monkeypatch):
+    """The same text gives the same machine code where both are of one version."""
+    if nvcc.nvcc() is None:
+        pytest.skip("nvcc is not installed; install the CUDA toolkit to see it in NVRTC's place")
+    text = b'extern "C" __global__ void axpy(float a, const float *x, float *y) { y[threadIdx.x] += a * x[threadIdx.x]; }'
+    (status, _, log), known = nvcc.translate("sm_90a", "axpy", text, OPTIONS), translate("sm_90a", "axpy", text)
+    assert (0, 0) == (status, known[0])
+    assert usage(known[2]) == usage(log)
+    monkeypatch.setenv(nvcc.CHOICE, "gcc")
+    with pytest.raises(ToolchainError, match="choose nvrtc or nvcc"):
+        nvcc.wanted()
 
 
 @needs_nvrtc

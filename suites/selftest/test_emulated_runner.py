@@ -1,5 +1,9 @@
 """An emulated candidate meets the same guards, and fails with the same verdicts, as a native one."""
 
+import os
+import signal
+from threading import Timer
+
 import numpy as np
 import pytest
 
@@ -8,6 +12,7 @@ from harness.machine import Machine
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
+from harness.runners.emulated import PATIENCE
 from harness.runners.native import NativeObject
 from harness.target import load_target
 from harness.verify import exact_operands
@@ -100,6 +105,15 @@ def test_vector_version_decides(bench, guest):
     assert "illegal instruction" in verdicts[1].reason
 
 
+def test_halves_are_for_machines_that_have_them(bench, emulated, guest):
+    item = assembled(bench, emulated, f"{A}\nflh fa0, 0(t0)\n{DONE}")
+    with bench.worker(load_target("c910")) as worker:
+        verdicts = called(guest, item), called(worker, item)
+
+    assert verdicts[0].ok
+    assert "illegal instruction in opw_run+0x4, flh" in verdicts[1].reason
+
+
 def test_modelled_time_is_repeatable(bench, emulated, guest):
     item = assembled(bench, emulated, f"li t0, 1000\n1: addi t0, t0, -1\nbnez t0, 1b\n{DONE}")
     with Arena(SPEC, Placement.END) as arena:
@@ -109,3 +123,17 @@ def test_modelled_time_is_repeatable(bench, emulated, guest):
 
     assert first == second
     assert 1 == len(first.cpu_s)
+
+
+def test_call_is_not_late_because_everything_was_stopped(bench, emulated, guest):
+    """By a debugger, a paused container, a suspended machine; a tuning would believe the verdict for good."""
+    item = assembled(bench, emulated, f"li t0, 5000000\n1: addi t0, t0, -1\nbnez t0, 1b\n{DONE}")
+    limit_s = 0.9
+    with Arena(SPEC, Placement.END) as arena, guest.open(item, arena) as session:
+        stop = Timer(0.03, lambda: os.killpg(guest._process.pid, signal.SIGSTOP))
+        let_go = Timer(0.03 + 1.1 * limit_s, lambda: os.killpg(guest._process.pid, signal.SIGCONT))
+        stop.start(), let_go.start()
+        verdict = session.call(limit_s / PATIENCE)
+
+    let_go.join()
+    assert verdict.ok, str(verdict)

@@ -13,16 +13,10 @@ from harness.operators import operators
 from harness.store import Store
 from harness.workbench import Workbench
 from suites.selftest.report_records import RECORD
-from suites.selftest.test_command_line import run, shared_store
+from suites.selftest.test_command_line import run
 
-__all__ = ["shared_store"]
-
-
-@pytest.fixture(scope="module")
-def small() -> tuple[str, str]:
-    """Return a sentence of its own and the id it gives."""
-    size = 100 + time.time_ns() % 300
-    return f"fp32 GEMM {size}x96x112 on this machine", f"host-sgemm-{size}x96x112"
+MODELLED = "fp32 GEMM 24x16x20 on an A76"
+"""A modelled clock needs no quiet core."""
 
 
 def worst_tile(bench, spec):
@@ -36,40 +30,47 @@ def worst_tile(bench, spec):
     return Candidate.of(sketch.name, values).to_json()
 
 
-def gated(sentence, reference, store):
-    return run("-k", "throughput", "--prompt", sentence, "--gate", str(reference), store=store)
+def gated(reference, store, sentence):
+    """Gate what a sentence says against a reference, tuning what no run before has tuned."""
+    gate = ["--gate", str(reference)] if reference else []
+    return run("-k", "throughput", "--tune-evals", "12", "--prompt", sentence, *gate, store=store)
 
 
-def test_the_gate_from_the_first_run_to_a_slow_one(small, shared_store, tmp_path):
-    sentence, slug = small
-    first = run("-k", "throughput", "--prompt", sentence, "--tune-evals", "12", store=shared_store)
-    same = gated(sentence, "last", shared_store)
+def test_the_measured_clock_finds_a_slow_operator(shared_store):
+    size = 100 + time.time_ns() % 300
+    sentence, slug = f"fp32 GEMM {size}x96x112 on this machine", f"host-sgemm-{size}x96x112"
+    first = gated(None, shared_store, sentence)
 
     assert 0 == first.returncode, first.stdout
-    assert 0 == same.returncode, same.stdout
-    assert "1 SAME" in same.stdout
 
     with Store.open(shared_store) as store:
         (good, *_) = store.records(case=slug, kind="measurement")
         winner = store.records(case=slug, kind="winner")[-1]
-        worse = worst_tile(Workbench(store), good.spec)
-        store.put_tuned(winner.identity, replace(winner, candidate=worse))
-    slow = gated(sentence, good.run, shared_store)
+        store.put_tuned(winner.identity, replace(winner, candidate=worst_tile(Workbench(store), good.spec)))
+    slow = gated(good.run, shared_store, sentence)
 
     assert 1 == slow.returncode, slow.stdout
     assert f"SLOW: {slug}" in slow.stdout
     assert f'-k "{slug}" --gate {good.run}' in slow.stdout
 
-    elsewhere = tmp_path / "elsewhere.jsonl"
+
+def test_a_gate_passes_refuses_and_misses_each_with_its_status(shared_store, tmp_path):
+    first, same = gated(None, shared_store, MODELLED), gated("last", shared_store, MODELLED)
+
+    assert (0, 0) == (first.returncode, same.returncode), first.stdout + same.stdout
+    assert "1 SAME" in same.stdout
+
+    with Store.open(shared_store) as store:
+        (good, *_) = store.records(run=store.last_run(), kind="measurement")
+    elsewhere, absent = tmp_path / "elsewhere.jsonl", tmp_path / "absent.jsonl"
     facts = good.facts | {"machine": good.facts["machine"] | {"cpu": "Another processor"}}
     elsewhere.write_text(json.dumps(replace(good, facts=facts).to_json()))
-    absent = tmp_path / "absent.jsonl"
-    absent.write_text(json.dumps(replace(good, case="host-sgemm-1x1x1").to_json()))
-    refused, missing = gated(sentence, elsewhere, shared_store), gated(sentence, absent, shared_store)
+    absent.write_text(json.dumps(replace(good, case="a76-sgemm-1x1x1").to_json()))
+    refused, missing = (gated(reference, shared_store, MODELLED) for reference in (elsewhere, absent))
 
     assert (7, 6) == (refused.returncode, missing.returncode)
     assert "another machine's cpu: Another processor there" in refused.stdout
-    assert f"NOT MEASURED: {slug}" in missing.stdout
+    assert f"NOT MEASURED: {good.case}" in missing.stdout
 
 
 MISTAKES = {
@@ -84,7 +85,7 @@ def test_a_reference_that_is_not_there_is_one_sentence(name, tmp_path):
     reference, words = MISTAKES[name]
     with Store.open(tmp_path / "store") as store:
         store.add(replace(RECORD, run=store.begin_run([], {})))
-    done = gated("fp32 GEMM 8x8x8 on this machine", reference, tmp_path / "store")
+    done = gated(reference, tmp_path / "store", MODELLED)
 
     assert 4 == done.returncode
     assert words in done.stderr

@@ -4,7 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generators.generator import Expert
@@ -97,6 +97,7 @@ def drawn(sketch, seed):
 
 @settings(max_examples=25)
 @given(spec=specs, seed=st.integers(0, 40))
+@example(spec=made((1, 1, 1), KINDS[0], (False, False), (0, 0, 0), (1.0, 0.0)), seed=1)
 def test_every_sketch_is_exact(spec, seed, bench, target, shared_worker):
     rng = np.random.default_rng(seed)
     for sketch in served(target, spec):
@@ -109,6 +110,38 @@ def test_every_sketch_is_exact(spec, seed, bench, target, shared_worker):
         ):
             verdict = verify_exact(shared_worker, item, spec, draw(spec, rng), placement)
             assert verdict.ok, f"{sketch.name}: {verdict} with {values}"
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=lambda kind: "-".join(kind.values()))
+@pytest.mark.parametrize(("m", "n", "k", "beta"), [(7, 17, 131, 1.0), (9, 34, 16, 0.0), (3, 68, 5, 1.0)])
+def test_last_columns_may_be_dot_products(m, n, k, beta, kind, bench, host, shared_worker):
+    """They would leave a vector nearly empty; rows and k in whole groups or not, with C or without."""
+    if host.vector_bits.value != 512:
+        pytest.skip("only AVX-512 has them, which this machine has not; run on a machine that has")
+    spec = GemmSpec(m=m, n=n, k=k, beta=beta, lda=k + 3, ldb=n + 1, ldc=n + 2, **kind)
+    sketch = next(one for one in served(host, spec) if one.name == "gemm_small")
+    item = built(bench, host, sketch, {**sketch.start, "dots": n % sketch.names["lanes"], "mr": 3, "nv": 2})
+    for draw in (exact_operands, special_operands):
+        verdict = verify_exact(shared_worker, item, spec, draw(spec, np.random.default_rng(2)), Placement.END)
+        assert verdict.ok, str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "trans_a", "trans_b"),
+    [(1, 1, 1, 0, 0), (5, 17, 3, 0, 0), (33, 64, 66, 0, 0), (17, 40, 130, 1, 0), (61, 50, 13, 0, 1), (120, 96, 64, 1, 1)],
+)
+def test_bytes_are_packed_by_their_kernel(m, n, k, trans_a, trans_b, bench, host, shared_worker):
+    """k in whole steps or not, columns and rows in whole vectors or not, of rows with gaps, in several blocks of rows."""
+    kind = {"dtype": DType.I8}
+    spec = made((m, n, k), kind, (bool(trans_a), bool(trans_b)), (1, 2, 3), (1.0, float(m > 3)))
+    sketch = next((one for one in served(host, spec) if one.name == "gemm_bytes"), None)
+    if sketch is None:
+        pytest.skip("only AVX-512 VNNI has it, which this machine has not; run on a machine that has")
+    for values in (sketch.start, {**drawn(sketch, 1), "mc": 48}):
+        item = built(bench, host, sketch, values)
+        for placement in (Placement.END, Placement.START):
+            verdict = verify_exact(shared_worker, item, spec, exact_operands(spec, np.random.default_rng(3)), placement)
+            assert verdict.ok, str(verdict)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind.values()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.draft import SENTENCE, draft
+from benchmarks.gpu.draft import SENTENCE, attempts_in, draft
 from generators.accounts import Limits, Metered
 from generators.answers import Unreadable
 from generators.generator import GENERATORS, author
@@ -29,6 +29,8 @@ from suites.selftest.scripted_llm import ScriptedLlm
 
 RECORDING = GENERATORS / "llm" / "recordings" / "gemm_cuda.jsonl"
 BLIND = RECORDING.with_name("blind_cuda.jsonl")
+ON_A_DEVICE = Path(__file__).parents[2] / "docs" / "performance" / "language_models" / "blind_cuda_h100.jsonl"
+"""What became of the blind answers on an H100."""
 REQUEST = parse_prompt(SENTENCE)
 TARGET = load_target(REQUEST.target)
 LAUNCH = {"kernel": "gemm", "when": "m * n > 0", "grid": ["ceil(m / bm)"], "block": "128", "args": ["operand:A", "int:m"]}
@@ -71,11 +73,13 @@ def test_the_recorded_run_is_repaired_until_it_compiles(bench, nvrtc, caplog):
 
 
 @pytest.mark.slow
-def test_the_blind_run_goes_on_until_it_compiles(bench, nvrtc, caplog):
-    attempts, kernels = draft(author(f"replay:{BLIND}"), TARGET, REQUEST.spec, bench.store)
+def test_what_crashed_on_a_device_is_repaired_until_it_compiles(bench, nvrtc, caplog):
+    attempts, kernels = draft(author(f"replay:{BLIND}"), TARGET, REQUEST.spec, bench.store, seen=attempts_in(ON_A_DEVICE))
 
-    assert [False, True] == [attempt.verdict.ok for attempt in attempts]
+    assert [Outcome.SCREENED, Outcome.CRASH, Outcome.OK] == [attempt.verdict.outcome for attempt in attempts]
     assert "'BN' is not a name of lower-case letters" in attempts[0].verdict.reason
+    assert "CUDA_ERROR_ILLEGAL_INSTRUCTION" in attempts[1].verdict.reason
+    assert "compiled, not run" == attempts[2].verdict.reason
     assert 4 == len(kernels)
     assert all(" 0 spilled" in line for line in kernels)
     assert "stale" not in caplog.text

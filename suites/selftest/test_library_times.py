@@ -72,7 +72,7 @@ def test_times_of_another_model_are_refused_with_the_remedy(bench):
     clock = replace(asked.target.clock_hz, value=asked.target.clock_hz.value + 1)
     changed = replace(asked, target=replace(asked.target, clock_hz=clock))
 
-    with pytest.raises(BaselineUnavailable, match=r"another model or library and are not used.*library_times k1 writes"):
+    with pytest.raises(BaselineUnavailable, match=r"another model or version and are not used.*library_times k1 writes"):
         library_time(bench, changed)
 
 

@@ -163,6 +163,15 @@ def test_answer_format_degrades_until_the_endpoint_takes_it(chat):
     assert [True, True, True, False, False] == [bool(body.get("stream")) for _, body in server.requests]
 
 
+def test_stream_that_never_begins_is_asked_for_whole_which_may_say_why(chat):
+    """As llama-cpp-python's server has it for a question longer than its context."""
+    steps = [Step(content_type="text/event-stream"), error(400, "maximum context length is 2048 tokens")]
+    with ChatServer(steps) as server, pytest.raises(NoAnswer, match="maximum context length is 2048 tokens"):
+        chat(server).complete(PROMPT)
+
+    assert [True, False] == ["stream" in body for _, body in server.requests[:2]]
+
+
 def test_cut_answer_says_so(chat):
     with ChatServer([answer("half", finish="length")]) as server:
         done = chat(server).complete(PROMPT)
@@ -264,5 +273,5 @@ def test_every_profile_is_readable():
     profiles = [load_profile(name) for name in known_profiles()]
 
     assert {"gpt-4o", "deepseek-v3", "claude-3.5-sonnet", "llama-3.1-405b"} <= {profile.name for profile in profiles}
-    assert all(profile.price_source for profile in profiles if profile.prompt_usd_per_million is not None)
+    assert all(profile.price_usd(1000, 1000) and profile.price_source for profile in profiles)
     assert all(profile.endpoint.startswith("https://") for profile in profiles)

@@ -1,6 +1,9 @@
 """The guarded runner turns every way to fail into a verdict that says what happened and where."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from harness.runners.arena import Arena, Placement
 from harness.runners.native import NativeObject, NativeWorker, Timing
 from harness.verify import exact_operands
 
+ROOT = Path(__file__).parents[2]
 SPEC = GemmSpec(m=5, n=7, k=3)
 DIMS = tuple(SPEC.dims())
 A, B, C = "mov rcx, [rdi]", "mov rcx, [rdi + 8]", "mov rcx, [rdi + 16]"
@@ -225,6 +229,26 @@ def test_a_lost_worker_is_one_sentence(bench, objects):
 
         with worker.open(objects.assembly(DONE), arena) as again:
             assert again.call(1).ok
+
+
+STOPS_WHO_ASKED = """#!/bin/sh
+read line
+kill -STOP $PPID
+sleep 0.9
+kill -CONT $PPID
+sleep 0.05
+echo '{"status": "ok"}'
+"""
+ASKS = "import sys; from pathlib import Path; from harness.runners.native import NativeWorker as W; print(W(Path(sys.argv[1])).request('', 0.7))"
+
+
+def test_reply_is_not_late_because_everything_was_stopped(tmp_path):
+    worker = tmp_path / "worker"
+    worker.write_text(STOPS_WHO_ASKED)
+    worker.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", ASKS, str(worker)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "{'status': 'ok'}" == done.stdout.strip(), done.stderr
 
 
 def test_sessions_are_limited(worker, objects):

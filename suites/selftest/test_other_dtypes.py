@@ -28,6 +28,10 @@ CASES = {
     ("c908", "vle64"): GemmSpec(**ODD, dtype=DType.F64, beta=1.0),
     ("c908", "vwmacc"): GemmSpec(**ODD, dtype=DType.I8, beta=1.0),
     ("k1", "vwmacc"): GemmSpec(**ODD, dtype=DType.I8, trans_a=True),
+    ("c908", "vfmacc"): GemmSpec(**ODD, dtype=DType.F16, acc=DType.F16, trans_a=True, beta=1.0),
+    ("k1", "vfmacc"): GemmSpec(**ODD, dtype=DType.F16, acc=DType.F16, alpha=0.5),
+    ("c908", "vfwmacc"): GemmSpec(**ODD, dtype=DType.F16, trans_b=True, alpha=0.5, beta=2.0),
+    ("k1", "vfwmacc"): GemmSpec(**ODD, dtype=DType.F16, out=DType.F32),
     ("k1", "vle32"): GemmSpec(**ODD, dtype=DType.BF16, trans_b=True),
 }
 """By target and what its kernels must contain."""
@@ -65,4 +69,4 @@ def test_a_peak_is_given_for_every_dtype_that_is_served(name):
     numbers = [dtype for dtype in DType if dtype is not DType.I32]
     served = [dtype for dtype in numbers if sketch_names(target, GemmSpec(**ODD, dtype=dtype))]
 
-    assert {"fp32", "fp64", "bf16"} <= {dtype.value for dtype in served} <= set(target.peak_gflops)
+    assert {"fp32", "fp64", "bf16", "fp16"} <= {dtype.value for dtype in served} <= set(target.peak_gflops)

@@ -1,4 +1,4 @@
-"""Macros may paste names together; what comes out is screened like everything else, whatever branch it stands in."""
+"""Macros may paste names together and say static; what comes out is screened like everything else, whatever branch it stands in."""
 
 import pytest
 
@@ -24,6 +24,8 @@ TRICKS = {
         "asm",
     ),
     "static": ("#define A(x) stat##x", "A(ic) int calls; ++calls;", "calls"),
+    "static in a macro": ("#define KEEP static int", "KEEP calls; ++calls;", "calls"),
+    "static in a spliced macro": ("#define KEEP \\\n static int", "KEEP calls; ++calls;", "calls"),
     "clock": ("#define A(x) __builtin_ia32_##x()", "(void)A(rdtsc);", "__builtin_ia32_rdtsc"),
     "call": ("int read(int);\n#define A(x) r##x", "return A(ead)(0);", "read"),
     "attribute": ("#define A(x) __attribute__((con##x))\nA(structor) static void f(void) {}", "", "constructor"),
@@ -38,8 +40,14 @@ def test_numbered_variables_compile(objects):
     assert not isinstance(built, Verdict), built
 
 
+def test_functions_that_a_macro_makes_static_compile(objects):
+    built = objects.c(BODY.format(before="#define OWN static __attribute__((noinline))\nOWN int f(void) { return 0; }", inside="f();"), ())
+
+    assert not isinstance(built, Verdict), built
+
+
 @pytest.mark.parametrize("name", TRICKS)
-def test_forbidden_word_is_found_where_it_is_pasted_together(name, objects):
+def test_what_is_forbidden_is_found_where_macros_make_it(name, objects):
     before, inside, thing = TRICKS[name]
 
     verdict = objects.c(BODY.format(before=before, inside=inside), ())

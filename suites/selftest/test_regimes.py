@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.regimes import by_machine, goal_cases, judged, kept
+from benchmarks.regimes import KEPT, by_machine, goal_cases, judged, kept, table
 from harness.record import Record
+from reports.reference import read_records
 from suites.selftest.report_records import FACTS, PEER, RECORD
 
 SMALL = [f"host-sgemm-{size}x{size}x{size}" for size in (4, 8, 16, 32, 64)]
@@ -36,7 +38,7 @@ def test_the_worst_case_decides_what_holds_for_each(ratio, verdict):
     found = lines([*records, measured(SMALL[0], 1, libxsmm=ratio, mkl_jit=1.5)], "small SGEMM")["x libxsmm or mkl_jit, each 0.95"]
 
     assert verdict == found.verdict
-    assert f"{ratio:.2f} (sgemm-4x4x4)" == found.reached
+    assert (f"{ratio:.2f}", "sgemm-4x4x4") == (found.reached, found.least)
 
 
 def test_the_last_measurement_counts_not_the_best():
@@ -62,3 +64,35 @@ def test_what_is_kept_says_the_same():
     assert len(SMALL) == len(texts)
     assert '"samples_s": []' in texts[0]
     assert lines(records, "small SGEMM") == lines(again, "small SGEMM")
+
+
+def test_the_readme_shows_what_is_kept():
+    """Its table is what the command prints: paste it again after keeping a measurement."""
+    printed = "\n".join(table([record for path in sorted(KEPT.glob("*.jsonl")) for record in read_records(path)]))
+
+    assert printed in (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_a_regime_without_a_goal_is_shown():
+    found = lines([measured("host-dgemm-512x512x512", 1, mkl=0.95)], "DGEMM")["x best, mean"]
+
+    assert ("0.95", "", "1 of 2") == (found.reached, found.verdict, found.measured)
+
+
+def test_machines_stand_side_by_side():
+    here = measured(SMALL[0], 1, libxsmm=1.5)
+    tiles = {**here.facts, "machine": {"cpu": "Another", "features": ["amx_bf16"]}}
+    text = "\n".join(table([here, replace(here, facts=tiles)]))
+
+    assert "| small SGEMM | x libxsmm or mkl_jit, mean 1.00 | 1.50 met so far (1 of 5) | 1.50 met so far (1 of 5) |" in text
+    assert "| bf16 GEMM in AMX | x best, mean 1.30 | no amx_bf16 | not measured |" in text
+
+
+def test_several_threads_are_held_against_one():
+    """By throughput of the same case; neither counts in a regime."""
+    one = measured(SMALL[4], 1, mkl=1.2)
+    four = replace(one, case=f"{one.case}-threads-4", facts={**one.facts, "threads": 4, "throughput_gflops": 366.0, "imbalance": 1.1})
+    text = "\n".join(table([one, four]))
+
+    assert "| sgemm-64x64x64-threads-4 | A | 366 | 2.00 | 1.20 mkl | 1.10 | 0.99 to 1.01 |" in text
+    assert "| small SGEMM | x libxsmm or mkl_jit, mean 1.00 | not measured |" in text

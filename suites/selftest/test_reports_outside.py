@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -208,12 +210,15 @@ def test_the_page_draws_every_search_with_its_band(store):
     page = ElementTree.fromstring(render_page(store, run).removeprefix("<!doctype html>"))
     (plot,) = [one for one in page.iter("svg") if (one.get("aria-label") or "").startswith("Replay")]
     told = [title.text for title in plot.iter("title")]
-    (band,) = plot.iter("polygon")
-    heights = [float(point.split(",")[1]) for point in band.get("points").split()]
+    data = json.loads(next(one.text for one in page.iter("script") if one.get("type") == "application/json"))
+    (band,) = [path.get("d") for path in plot.iter("path") if "opacity: 0.2" in path.get("style", "")]
+    heights = [float(place.split()[1]) for place in re.findall(r"[ML] ([-\d. ]+)", band)][:6]
+    least, most = heights[:3], heights[:2:-1]
 
     assert "Replay of naive on fig3b-x: GFLOP/s over evaluations, median and spread of 3 seeds" == plot.get("aria-label")
+    assert [{"case": "fig3b-x", "budgets": [1, 5, 20], "share of best": facts["best_share"]}] == data["replays"]
     assert "1 evaluation: 48.0 [40.0, 56.0] GFLOP/s" in told
     assert "5 evaluations: 64.0 [56.0, 72.0] GFLOP/s" in told
-    assert heights[:3] == sorted(heights[:3], reverse=True), "the upper edge rises"
-    assert heights[2] == heights[3], "at the last budget all seeds have found the best"
-    assert all(high <= low for high, low in zip(heights[:3], reversed(heights[3:]), strict=True))
+    assert least == sorted(least, reverse=True), "the lower edge rises: up is less, as on every screen"
+    assert least[2] == most[2], "at the last budget all seeds have found the best"
+    assert all(low > high for low, high in zip(least[:2], most[:2], strict=True))

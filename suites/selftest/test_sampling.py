@@ -1,5 +1,7 @@
 """A sample stands for its spec: linear work comes out exactly, rows stay where they were, the model agrees."""
 
+from dataclasses import replace
+
 import pytest
 
 from generators.generator import Expert
@@ -16,21 +18,37 @@ from harness.target import load_target
 
 LARGE = GemmSpec(m=4096, n=2048, k=4096)
 BATCH = Conv2dSpec(n=64, c=64, h=56, w=56, f=64, r=3, s=3, padding=1)
+ROWS = replace(BATCH, h=112, w=112, f=128)
+FILTERS = Conv2dSpec(n=32, c=512, h=14, w=14, f=1024, r=3, s=3, padding=1)
+LARGE_ONES = [LARGE, BATCH, ROWS, FILTERS, GemmSpec(m=128, n=8192, k=4096)]
 
 
-@pytest.mark.parametrize("spec", [LARGE, BATCH, GemmSpec(m=128, n=8192, k=4096)], ids=lambda spec: spec.slug)
+@pytest.mark.parametrize("spec", LARGE_ONES, ids=lambda spec: spec.slug)
 def test_bilinear_work_is_extrapolated_exactly(spec):
     points = sample(spec, MEASURED_FLOPS)
 
     def work(one) -> float:
-        sizes = [one.dims()[name] for name in spec.repeating()]
-        return 3.0 + sum(sizes) * 0.25 + (sizes[0] * sizes[-1] * 1e-3 if len(sizes) > 1 else 0.0)
+        sizes = [one.dims()[name] for name in ("m", "n", "h", "f") if name in one.dims()]
+        return 3.0 + sum(sizes) * 0.25 + sizes[0] * sizes[1] * 1e-3
 
     assert not points.whole
     assert work(spec) == pytest.approx(points.seconds({point.spec: work(point.spec) for point in points.points}))
 
 
-@pytest.mark.parametrize("spec", [LARGE, BATCH, GemmSpec(m=128, n=8192, k=4096)], ids=lambda spec: spec.slug)
+def test_only_images_are_left_out_where_that_is_enough():
+    cut = [(point.spec.n, point.spec.h, point.spec.f) for point in sample(BATCH, MEASURED_FLOPS).points]
+
+    assert [(4, 56, 64), (8, 56, 64)] == cut
+
+
+def test_rows_then_filters_are_left_out_where_two_images_are_too_many():
+    rows, filters = ({(point.spec.h, point.spec.f) for point in sample(spec, MEASURED_FLOPS).points} for spec in (ROWS, FILTERS))
+
+    assert {(8, 128), (16, 128)} == rows
+    assert {(14, 96), (14, 192)} == filters
+
+
+@pytest.mark.parametrize("spec", LARGE_ONES, ids=lambda spec: spec.slug)
 def test_points_cost_at_most_the_limit(spec):
     assert MEASURED_FLOPS >= sum(point.spec.flops for point in sample(spec, MEASURED_FLOPS).points)
 

@@ -14,6 +14,11 @@ C = """\
 #include <stdint.h>
 #define LEAST(a, b) \\
     ((a) < (b) ? (a) : (b))
+#ifdef __has_include
+#if defined(__has_include) && __has_include(<riscv_th_vector.h>)
+#include <riscv_th_vector.h>
+#endif
+#endif
 #if defined(__AVX512F__)
 #pragma GCC target("avx512f,fma")
 #pragma GCC unroll 4
@@ -70,6 +75,10 @@ C_TRICKS = {
     "embed": ('#embed "/etc/passwd"', "embed"),
     "embed in an array": ('const char x[] = {\n#embed "/etc/passwd"\n};', "embed"),
     "has_include": ("#if __has_include(</etc/passwd>)\n#endif", "__has_include"),
+    "has_include of a system header": ("#if __has_include(<unistd.h>)\n#endif", "__has_include"),
+    "has_include by macro": ("#define there __has_include\n#if there(</etc/passwd>)\n#endif", "__has_include"),
+    "has_include in a macro": ("#define there __has_include(<stdint.h>)\n#if there\n#endif", "__has_include"),
+    "has_include with a header by macro": ("#define F <stdio.h>\n#if __has_include(F)\n#endif", "__has_include"),
     "has_embed": ('#if __has_embed("x")\n#endif', "__has_embed"),
     "line": ('#line 1 "x"', "line"),
     "pragma": ('#pragma comment(lib, "x")', "pragma"),

@@ -13,6 +13,7 @@ from harness.kernel import Candidate
 from harness.measure import interleave
 from harness.operators.gemm import GemmSpec
 from harness.probe import ProbeSpec, open_probe
+from harness.prompt import parse_prompt
 from harness.record import Outcome
 from harness.runners.arena import Arena, Placement
 from harness.verify import exact_operands, verify_exact
@@ -20,6 +21,7 @@ from harness.verify import exact_operands, verify_exact
 SPEC = GemmSpec(m=5, n=7, k=3)
 DIMS = tuple(SPEC.dims())
 PROCESSORS = 2
+CROWD = 4
 
 
 @pytest.fixture
@@ -27,6 +29,13 @@ def team(bench, host):
     if host.cores.value < PROCESSORS:
         pytest.skip("one processor here: threads are for machines with more")
     with bench.worker(host, threads=PROCESSORS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def crowd(bench, host):
+    """More threads than many a machine has processors: slower there, and no less right."""
+    with bench.worker(host, threads=CROWD, timed=False) as started:
         yield started
 
 
@@ -105,6 +114,38 @@ def test_random_candidates_are_right(bench, host, team, spec):
     verdicts = [verify_exact(team, item, spec, operands, Placement.END) for item in builder.build(candidates)]
 
     assert [True] * 6 == [verdict.ok for verdict in verdicts], [str(verdict) for verdict in verdicts]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "fp32 GEMM 200x130x70",
+        "fp32 GEMM 9x300x40",
+        "fp64 GEMM 140x90x70",
+        "int8 GEMM 70x200x65",
+        "bf16 GEMM 150x70x66 with fp32 output",
+        "fp32 batched GEMM 5x20x30x40",
+        "fp32 conv 3x3 20->40 at 11x9 nhwc with bias and relu",
+        "fp32 conv 1x1 20->40 at 11x9 nhwc prepacked weights",
+        "fp32 conv 3x3 16->70 at 12x18, batch 3",
+        "fp32 depthwise conv 3x3 40->40 at 14x13 nhwc with bias",
+        "fp32 depthwise conv 3x3 20->20 at 14x21, stride 2, relu",
+        "fp64 conv 3x3 20->24 at 9x11, groups 4, bias",
+        "bf16 conv 3x3 20->40 at 11x9, batch 2, nhwc, bias, relu, prepacked",
+        "bf16 conv 3x3 20->40 at 11x9 with bias",
+        "bf16 depthwise conv 3x3 40->40 at 30x20 nhwc",
+    ],
+)
+def test_every_sketch_is_right_on_a_crowd(bench, host, crowd, prompt):
+    """Whatever it divides among its threads."""
+    spec, expert = parse_prompt(f"{prompt} on host").spec, Expert()
+    operands = exact_operands(spec, np.random.default_rng(5))
+    for sketch in expert.sketches(host, spec):
+        builder = Builder(host, sketch, expert.kernel_script(host, sketch), bench.toolchain, bench.sandbox, trusted=True)
+        (item,) = builder.build([Candidate.of(sketch.name, expert.start_points(host, spec, sketch)[0])])
+        verdict = verify_exact(crowd, item, spec, operands, Placement.END)
+
+        assert verdict.ok, f"{sketch.name}: {verdict}"
 
 
 def test_a_team_is_timed_by_elapsed_time(team, objects):

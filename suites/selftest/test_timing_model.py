@@ -26,6 +26,7 @@ PUBLISHED = {
     ("k1", "vse32.v v{a}, (a6)"): (2.75, 4.8, 8.5, 19.7),
     ("k1", "vmv.v.v v{d}, v{a}"): (2, 4, 8, 16),
     ("k1", "vlse32.v v{d}, (a5), t4"): (8, 16, 32, 64),
+    ("k1", "vfcvt.f.x.v v{d}, v{a}"): (2, 4, 8, 16),
     ("c906", "vfmul.vv v{d}, v{a}, v{a}"): (5, 5, 8, 17),
 }
 DEPENDENT = {("c906", "vfmul.vv v{d}, v{a}, v{a}")}

@@ -24,6 +24,14 @@ INTEGER += ["vor.vx", "vxor.vi", "vsll.vv", "vsrl.vx", "vsra.vi", "vmul.vv", "vm
 INTEGER += ["vmadd.vx", "vdivu.vv", "vdiv.vv", "vremu.vv", "vrem.vv"]
 FLOAT = ["vfadd.vv", "vfsub.vf", "vfrsub.vf", "vfmul.vv", "vfmul.vf", "vfmin.vv", "vfmax.vf", "vfsgnjn.vv", "vfsgnjx.vf"]
 FLOAT += ["vfmacc.vv", "vfmacc.vf", "vfnmacc.vv", "vfmsac.vf", "vfnmsac.vv", "vfmadd.vf", "vfdiv.vv", "vfsqrt.v"]
+WIDTHS = ["vfwadd.vv", "vfwsub.vf", "vfwadd.wv", "vfwsub.wf", "vfwmul.vv", "vfwmacc.vv", "vfwmacc.vf", "vfwnmacc.vf", "vfwmsac.vv"]
+WIDTHS += ["vfwnmsac.vf", "vfwcvt.f.f.v", "vfwcvt.f.x.v", "vfwcvt.f.xu.v", "vfwcvt.x.f.v", "vfwcvt.xu.f.v", "vfwcvt.rtz.x.f.v"]
+WIDTHS += ["vfwcvt.rtz.xu.f.v", "vfncvt.f.f.w", "vfncvt.rod.f.f.w", "vfncvt.f.x.w", "vfncvt.f.xu.w", "vfncvt.x.f.w", "vfncvt.xu.f.w"]
+WIDTHS += ["vfncvt.rtz.x.f.w", "vfncvt.rtz.xu.f.w", "vfcvt.x.f.v", "vfcvt.xu.f.v", "vfcvt.f.x.v", "vfcvt.f.xu.v", "vfcvt.rtz.x.f.v"]
+WIDTHS += ["vfcvt.rtz.xu.f.v", "vfclass.v", "vfslide1up.vf", "vfslide1down.vf", "vmfeq.vv", "vmfne.vf", "vmfle.vv", "vmflt.vf", "vmfgt.vf"]
+WIDTHS += ["vmfge.vf", "vfredosum.vs", "vfredmin.vs", "vfredmax.vs", "vfmerge.vfm", "vfmv.v.f", "vfmv.s.f"]
+"""Version 1.0: results of another width or kind than the operands."""
+FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,14 @@ class Setting:
 def operands(instruction: str) -> str:
     """Return the operands of an instruction of three."""
     form = instruction.rsplit(".", 1)[1]
-    if form == "v":
+    if form in ("v", "w"):
         return f"v{VD}, v{VS2}"
-    last = {"vv": f"v{VS1}", "vx": "t5", "vi": "5", "vf": "fa0", "vs": f"v{VS1}"}[form]
+    if form == "f":
+        return f"v{VD}, fa0"
+    last = {"vx": "t5", "vi": "5", "vf": "fa0", "wf": "fa0", "vfm": "fa0, v0"}.get(form, f"v{VS1}")
     backwards = instruction[:-3].lstrip("v") in (
         "macc", "nmsac", "madd", "nmsub", "fmacc", "fnmacc", "fmsac", "fnmsac", "fmadd", "fnmadd", "fmsub", "fnmsub",
+        "fwmacc", "fwnmacc", "fwmsac", "fwnmsac",
     )  # fmt: skip
     return f"v{VD}, {last}, v{VS2}" if backwards else f"v{VD}, v{VS2}, {last}"
 
@@ -55,17 +66,39 @@ def probe_text(instructions: Sequence[str], setting: Setting, old: bool, vlenb: 
     """Return `opw_run`."""
     policy, byte = ("", "vle.v") if old else (", tu, mu", "vle8.v")
     raw = f"li t0, {8 * vlenb}\nvsetvli t1, t0, e8, m8{policy}"
-    lines = ["ld a5, 0(a0)", "ld a6, 16(a0)", "li t5, -12345", f"flw fa0, {25 * vlenb}(a5)"]
-    if setting.sew == 64:
-        lines[-1] = f"fld fa0, {25 * vlenb}(a5)"
+    load = {16: "flw" if old else "flh", 64: "fld"}.get(setting.sew, "flw")
+    lines = ["ld a5, 0(a0)", "ld a6, 16(a0)", "li t5, -12345", f"{load} fa0, {25 * vlenb}(a5)"]
     for instruction in instructions:
         lines += [raw, "mv t2, a5", f"li t0, {vlenb}", f"vsetvli t1, t0, e8, m1{policy}", f"{byte} v0, (t2)", raw]
         for register in (VS2, VS1, VD):
             lines += [f"addi t2, t2, {vlenb if register == VS2 else 8 * vlenb}", f"{byte} v{register}, (t2)"]
         lines += [f"li t0, {setting.vl}", f"vsetvli t1, t0, e{setting.sew}, m{setting.lmul}{policy}"]
-        lines += [f"{instruction} {operands(instruction)}" + (", v0.t" if setting.masked else ""), raw]
+        mask = ", v0.t" if setting.masked and not instruction.startswith(("vfmv", "vfmerge")) else ""
+        lines += [f"{instruction} {operands(instruction)}{mask}", raw]
         lines += [f"{'vse.v' if old else 'vse8.v'} v{VD}, (a6)", f"addi a6, a6, {8 * vlenb}"]
     return "\n".join([".text", ".globl opw_run", ".type opw_run, @function", "opw_run:", *lines, "li a0, 0", "ret"]) + "\n"
+
+
+def drawn(target: Target, sew: int, seed: int = 0) -> np.ndarray:
+    """Random registers; as floats, small numbers with few bits among special ones."""
+    rng = np.random.default_rng(seed)
+    vlenb = target.vector_bits.value // 8
+    given = rng.integers(0, 256, 26 * vlenb).astype(np.uint8)
+    if sew in FLOATS and seed:
+        kind = FLOATS[sew]
+        values = (rng.integers(-999, 999, given.size // kind().itemsize) / 8).astype(kind)
+        special, any_bits = rng.random((2, values.size)) < 0.15
+        values[special] = rng.choice(np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, np.finfo(kind).tiny / 4], kind), special.sum())
+        values[any_bits] = given.view(kind)[any_bits]
+        given[vlenb:] = values.view(np.uint8)[vlenb:]
+    return given
+
+
+def register(given: np.ndarray, number: int, kind: np.dtype) -> np.ndarray:
+    """The eight registers of an operand."""
+    vlenb = given.size // 26
+    at = {VS2: 1, VS1: 9, VD: 17}[number] * vlenb
+    return given[at : at + 8 * vlenb].view(kind)
 
 
 def run_probe(bench, target: Target, instructions: Sequence[str], setting: Setting, given: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guest.h"
+#include "half.h"
 #include "timing.h"
 
 #define VECTOR_BYTES_MAX 128
@@ -58,7 +59,7 @@ struct machine {
     int vector_bytes;
     int element_bits; /* widest element, ELEN */
     int element_bits_float;
-    int half; /* fp16 arithmetic */
+    int half; /* arithmetic on halves: Zfh and, where there are vectors, Zvfh */
 };
 
 extern struct hart hart;
@@ -77,6 +78,7 @@ enum rv64_op {
 #define X(name, ...) OP_##name,
 #include "rv64_integer.h"
 #include "rv64_float.h"
+#include "rv64_zfh.h"
 #undef X
     OP_COUNT
 };
@@ -110,6 +112,7 @@ double least64(double a, double b);
 double most64(double a, double b);
 uint64_t classify32(float value, int quiet);
 uint64_t classify64(double value, int quiet);
+uint64_t classify16(double value, int quiet);
 int64_t to_integer(double value, int64_t least, int64_t most);
 int64_t to_int64(double value);
 uint64_t to_uint64(double value);
@@ -143,6 +146,26 @@ static inline double tidy64(double value)
     return value != value ? __builtin_nan("") : value;
 }
 
+/* Whether less and less-or-equal can hold: any NaN is invalid to them, a quiet one, too. */
+static inline int ordered(double a, double b)
+{
+    if (a == a && b == b)
+        return 1;
+    feraiseexcept(FE_INVALID);
+    return 0;
+}
+
+/* a b + c; infinity times zero is invalid whatever is added, where the host lets a quiet NaN pass in silence. */
+#define FUSED(name, type, fma)                                                      \
+    static inline type name(type a, type b, type c)                                 \
+    {                                                                               \
+        if (c != c && ((a == 0 && b - b != 0) || (b == 0 && a - a != 0)))           \
+            feraiseexcept(FE_INVALID);                                              \
+        return fma(a, b, c);                                                        \
+    }
+FUSED(fused32, float, __builtin_fmaf)
+FUSED(fused64, double, __builtin_fma)
+
 static inline float float_of(uint64_t boxed)
 {
     uint32_t bits = boxed >> 32 == 0xffffffff ? (uint32_t)boxed : 0x7fc00000;
@@ -153,9 +176,12 @@ static inline float float_of(uint64_t boxed)
 
 static inline double double_of(uint64_t bits)
 {
-    double value;
-    memcpy(&value, &bits, 8);
-    return value;
+    return double_from(bits);
+}
+
+static inline uint16_t half_bits_of(uint64_t boxed)
+{
+    return boxed >> 16 == 0xffffffffffff ? (uint16_t)boxed : HALF_NAN;
 }
 
 static inline uint64_t box32(float value)
@@ -165,11 +191,9 @@ static inline uint64_t box32(float value)
     return 0xffffffff00000000 | bits;
 }
 
-static inline uint64_t bits64(double value)
+static inline uint64_t box16(uint16_t half)
 {
-    uint64_t bits;
-    memcpy(&bits, &value, 8);
-    return bits;
+    return 0xffffffffffff0000 | half;
 }
 
 #endif

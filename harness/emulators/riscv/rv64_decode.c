@@ -1,4 +1,4 @@
-/* Decode: the tables of rv64_integer.h and rv64_float.h searched in order; every instruction is decoded once. */
+/* Decode: the tables of rv64_integer.h, rv64_float.h and rv64_zfh.h searched in order; every instruction is decoded once. */
 #include "rv64.h"
 
 #include <stdio.h>
@@ -51,6 +51,7 @@ static const struct row {
 #define ROW(...) {__VA_ARGS__},
 #include "rv64_integer.h"
 #include "rv64_float.h"
+#include "rv64_zfh.h"
 #undef ROW
 #undef X
 };
@@ -130,6 +131,16 @@ static void fill(struct insn *insn, const struct row *row)
         insn->rd = 32;
 }
 
+/* Whether this machine has the instruction. */
+static int exists(const struct row *row)
+{
+    if (row->class == TIMING_vset && machine.version == VECTOR_NONE)
+        return 0;
+    if (row->op == OP_vsetivli && machine.version != VECTOR_1_0)
+        return 0;
+    return row->op < OP_flh || machine.half; /* Zfh: the last table */
+}
+
 void decode(struct insn *insn, uint64_t pc)
 {
     if (pc + 2 > hart.code->high)
@@ -142,8 +153,7 @@ void decode(struct insn *insn, uint64_t pc)
     insn->rs3 = (uint8_t)(word >> 27);
     const struct row *row = find(word);
     insn->op = OP_ILLEGAL;
-    if (row && (row->class != TIMING_vset || machine.version != VECTOR_NONE) &&
-        (row->op != OP_vsetivli || machine.version == VECTOR_1_0))
+    if (row && exists(row))
         fill(insn, row);
     else if (!row && machine.version != VECTOR_NONE)
         decode_vector(insn);

@@ -70,6 +70,13 @@ double most64(double a, double b)
 CLASSIFY(classify32, float)
 CLASSIFY(classify64, double)
 
+uint64_t classify16(double value, int quiet)
+{
+    if (value != 0 && __builtin_fabs(value) < 0x1p-14)
+        return signbit(value) ? 1 << 2 : 1 << 5; /* subnormal as a half */
+    return classify64(value, quiet);
+}
+
 static double to_whole(double value)
 {
     return hart.rounding_now == RMM ? round(value) : nearbyint(value);

@@ -123,14 +123,21 @@
     hart.at = insn;                                             \
     guest_fails("trap", "breakpoint")
 
+#define HA half_value(half_bits_of(hart.f[insn->rs1]))
+#define HB half_value(half_bits_of(hart.f[insn->rs2]))
+#define HC half_value(half_bits_of(hart.f[insn->rs3]))
 #define SA float_of(hart.f[insn->rs1])
 #define SB float_of(hart.f[insn->rs2])
 #define SC float_of(hart.f[insn->rs3])
 #define DA double_of(hart.f[insn->rs1])
 #define DB double_of(hart.f[insn->rs2])
 #define DC double_of(hart.f[insn->rs3])
+#define FH(value) hart.f[RDN] = box16(half_of(tidy64(value)))
 #define FS(value) hart.f[RDN] = box32(tidy32(value))
-#define FD(value) hart.f[RDN] = bits64(tidy64(value))
+#define FD(value) hart.f[RDN] = bits_from(tidy64(value))
+#define SIGN_H(sign)                                                                        \
+    uint16_t sa = half_bits_of(hart.f[insn->rs1]), sb = half_bits_of(hart.f[insn->rs2]);    \
+    hart.f[RDN] = box16((uint16_t)((sa & ~HALF_SIGN) | ((sign) & HALF_SIGN)))
 #define SIGN_S(sign)                                                                        \
     uint32_t bits_a, bits_b;                                                                \
     float fa = SA, fb = SB;                                                                 \
@@ -161,6 +168,7 @@ void RUN(uint64_t pc)
 #define X(name, ...) [OP_##name] = &&L_##name,
 #include "rv64_integer.h"
 #include "rv64_float.h"
+#include "rv64_zfh.h"
 #undef X
     };
     uint64_t *const x = hart.x;
@@ -201,6 +209,7 @@ L_parallel:
     }
 #include "rv64_integer.h"
 #include "rv64_float.h"
+#include "rv64_zfh.h"
 #undef X
 }
 

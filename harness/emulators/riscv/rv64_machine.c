@@ -30,6 +30,8 @@ static int configure(const char *key, const char *value)
         machine.element_bits = (int)number;
     } else if (strcmp(key, "element_bits_float") == 0) {
         machine.element_bits_float = (int)number;
+    } else if (strcmp(key, "half") == 0) {
+        machine.half = number != 0;
     } else {
         return 0;
     }

@@ -22,6 +22,17 @@ static inline void *vreg(int number)
     return vectors + number * machine.vector_bytes;
 }
 
+static inline void *element_at(int group, uint64_t i, int bytes)
+{
+    return (uint8_t *)vreg(group) + i * (uint64_t)bytes;
+}
+
+/* A half, fp32 or fp64 as double: exact; an fp32 NaN that signals becomes quiet and raises its flag. */
+static inline double number_at(const void *place, int bytes)
+{
+    return bytes == 2 ? half_value(*(const uint16_t *)place) : bytes == 4 ? *(const float *)place : *(const double *)place;
+}
+
 static inline int registers_in(int log2)
 {
     return log2 > 0 ? 1 << log2 : 1;
@@ -86,6 +97,14 @@ static inline void need_operands(const struct insn *insn)
     need_groups(insn, insn->rd | insn->rs2 | second, hart.lmul);
 }
 
+/* Floating point of so many bytes, which not every machine has. */
+static inline void need_float(const struct insn *insn, int bytes)
+{
+    int exists = bytes == 2 ? machine.half : (bytes == 4 || bytes == 8) && 8 * bytes <= machine.element_bits_float;
+    if (!exists)
+        illegal(insn);
+}
+
 /* The scalar operand of the .vx and .vi forms. */
 static inline uint64_t scalar(const struct insn *insn)
 {
@@ -124,8 +143,8 @@ struct vector_row {
 #define FV (1 << OPFVV)
 #define FF (1 << OPFVF)
 
-extern const struct vector_row integer_rows[], float_rows[], permute_rows[];
-extern const int integer_row_count, float_row_count, permute_row_count;
+extern const struct vector_row integer_rows[], float_rows[], convert_rows[], permute_rows[];
+extern const int integer_row_count, float_row_count, convert_row_count, permute_row_count;
 
 int decode_vector_memory(struct insn *insn);
 void time_vector_memory(struct insn *insn);

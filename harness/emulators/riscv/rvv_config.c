@@ -42,6 +42,8 @@ static const struct vector_row *find(uint32_t word, int version)
         return row;
     if ((row = find_in(float_rows, float_row_count, word, version)))
         return row;
+    if ((row = find_in(convert_rows, convert_row_count, word, version)))
+        return row;
     return find_in(permute_rows, permute_row_count, word, version);
 }
 
@@ -94,16 +96,30 @@ const char *vector_mnemonic(uint32_t word)
     return name;
 }
 
-/* Results of twice the width: the vw and vfw instructions, from funct6 0x30 on; those named .w read one such operand. */
+/* Unary floating point: vs1 is no register but says which; of conversions, its upper bits say how the widths go. */
+static int unary_float(const struct insn *insn)
+{
+    uint32_t first = machine.version == VECTOR_1_0 ? 0x12 : 0x22;
+    return funct3(insn) == OPFVV && (insn->word >> 26 == first || insn->word >> 26 == first + 1);
+}
+
+static int conversion_width(const struct insn *insn)
+{
+    uint32_t conversions = machine.version == VECTOR_1_0 ? 0x12 : 0x22;
+    return unary_float(insn) && insn->word >> 26 == conversions ? insn->rs1 >> 3 : 0;
+}
+
+/* Results of twice the width: vfwcvt, and the vw and vfw instructions, from funct6 0x30 on. */
 static int widens(const struct insn *insn)
 {
     int form = funct3(insn);
-    return insn->word >> 26 >= 0x30 && form != OPIVV && form != OPIVX && form != OPIVI;
+    return conversion_width(insn) == 1 || (insn->word >> 26 >= 0x30 && form != OPIVV && form != OPIVX && form != OPIVI);
 }
 
+/* Those named .w read an operand of that width: vfncvt, vwadd.w and the like. */
 static int reads_wide(const struct insn *insn)
 {
-    return widens(insn) && (insn->word >> 26 & 0x3c) == 0x34;
+    return conversion_width(insn) == 2 || (widens(insn) && (insn->word >> 26 & 0x3c) == 0x34);
 }
 
 /* What `extra` of a timed operation says: it reads its rd; for which LMUL its registers were filled in. */
@@ -114,18 +130,19 @@ static int reads_wide(const struct insn *insn)
 static void fill_groups(struct insn *insn, int lmul)
 {
     struct timing_op *op = &insn->timing;
-    int wide = widens(insn), result = lmul + wide;
+    int result = lmul + widens(insn), first_operand = lmul + reads_wide(insn), widest = result > first_operand ? result : first_operand;
     uint8_t count = (uint8_t)registers_in(lmul), form = (uint8_t)funct3(insn);
     int reads_rd = op->extra & READS_RD, masked = !unmasked(insn), vector = form == OPIVV || form == OPFVV || form == OPMVV;
     int splat = op->class == TIMING_vsplat || (op->class == TIMING_vmove && form == OPIVV && !masked);
     struct timing_span none = {0, 0}, rd = {(uint8_t)(TIMED_V + insn->rd), (uint8_t)registers_in(result)};
-    uint8_t first = (uint8_t)registers_in(reads_wide(insn) ? result : lmul);
+    uint8_t first = (uint8_t)registers_in(first_operand);
     if (op->extra & ~READS_RD)
         timing_changes();
     op->extra = (uint8_t)(reads_rd | FILLED(lmul));
-    op->group = (uint8_t)(result > 0 ? result : 0);
+    op->group = (uint8_t)(widest > 0 ? widest : 0);
     op->source[0] = splat && !masked ? none : (struct timing_span){(uint8_t)(TIMED_V + insn->rs2), first};
-    op->source[1] = vector           ? (struct timing_span){(uint8_t)(TIMED_V + insn->rs1), count}
+    op->source[1] = unary_float(insn) ? none
+                    : vector         ? (struct timing_span){(uint8_t)(TIMED_V + insn->rs1), count}
                     : form == OPFVF  ? (struct timing_span){(uint8_t)(TIMED_F + insn->rs1), 1}
                     : form == OPIVI  ? none
                                      : (struct timing_span){insn->rs1, insn->rs1 != 0};

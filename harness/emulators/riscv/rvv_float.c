@@ -1,32 +1,24 @@
-/* Vector floating point (RVV 1.0 chapter 13, RVV 0.7.1 chapter 14): fp32 and fp64, in the current rounding mode. */
+/*
+ * Vector floating point (RVV 1.0 chapter 13, RVV 0.7.1 chapter 14) but for conversions: fp16, fp32 and fp64, in the current
+ * rounding mode. Halves are computed on as doubles (half.h).
+ */
 #include "rvv.h"
 
 #include <math.h>
 
-static float scalar_float(const struct insn *insn)
-{
-    return float_of(hart.f[insn->rs1]);
-}
-
-static double scalar_double(const struct insn *insn)
-{
-    return double_of(hart.f[insn->rs1]);
-}
-
-static double fma_double(double a, double b, double c)
-{
-    return __builtin_fma(a, b, c);
-}
-
-static float root_float(float a)
-{
-    return __builtin_sqrtf(a);
-}
-
-static double root_double(double a)
-{
-    return __builtin_sqrt(a);
-}
+/* For each type T: what elements are kept as, what one is as a number, a scalar operand. */
+typedef uint16_t kept_half;
+typedef float kept_float;
+typedef double kept_double, half;
+#define read_half half_value
+#define read_float(kept) (kept)
+#define read_double(kept) (kept)
+#define keep_half half_of
+#define keep_float(value) (value)
+#define keep_double(value) (value)
+#define scalar_half(insn) half_value(half_bits_of(hart.f[(insn)->rs1]))
+#define scalar_float(insn) float_of(hart.f[(insn)->rs1])
+#define scalar_double(insn) double_of(hart.f[(insn)->rs1])
 
 #define tidy_float tidy32
 #define tidy_double tidy64
@@ -34,26 +26,23 @@ static double root_double(double a)
 #define least_double least64
 #define most_float most32
 #define most_double most64
+#define root_float __builtin_sqrtf
+#define root_double __builtin_sqrt
 #define sign_float copysignf
 #define sign_double copysign
 
-static void need_float(const struct insn *insn, int bytes)
-{
-    if ((bytes != 4 && bytes != 8) || 8 * bytes > machine.element_bits_float)
-        illegal(insn);
-}
-
-/* vd[i] = EXPRESSION of a = vs2[i], b = vs1[i] or f[rs1], d = vd[i]; T is the type, F(x) the function of that type. */
+/* vd[i] = EXPRESSION of a = vs2[i], b = vs1[i] or f[rs1], d = vd[i]; halves take the text for double. */
 #define LOOP(T, B, EXPRESSION)                                                        \
     {                                                                                 \
-        T *vd = vreg(insn->rd);                                                       \
-        const T *va = vreg(insn->rs2);                                                \
-        ELEMENTS(T a = va[i]; T b = B; T d = vd[i]; (void)a; (void)b; (void)d; vd[i] = EXPRESSION) \
+        kept_##T *vd = vreg(insn->rd);                                                \
+        const kept_##T *va = vreg(insn->rs2);                                         \
+        ELEMENTS(T a = read_##T(va[i]); T b = B; T d = read_##T(vd[i]); (void)a; (void)b; (void)d; \
+                 vd[i] = keep_##T(EXPRESSION))                                        \
     }
 #define TYPED(T, EXPRESSION)                                                          \
     if (funct3(insn) == OPFVV) {                                                      \
-        const T *vb = vreg(insn->rs1);                                                \
-        LOOP(T, vb[i], EXPRESSION)                                                    \
+        const kept_##T *vb = vreg(insn->rs1);                                         \
+        LOOP(T, read_##T(vb[i]), EXPRESSION)                                          \
     } else {                                                                          \
         T s = scalar_##T(insn);                                                       \
         LOOP(T, s, EXPRESSION)                                                        \
@@ -64,7 +53,9 @@ static void need_float(const struct insn *insn, int bytes)
         uint64_t length = hart.vl;                                                    \
         need_float(insn, hart.sew);                                                   \
         need_operands(insn);                                                          \
-        if (hart.sew == 4) {                                                          \
+        if (hart.sew == 2) {                                                          \
+            TYPED(half, DOUBLE)                                                       \
+        } else if (hart.sew == 4) {                                                   \
             TYPED(float, FLOAT)                                                       \
         } else {                                                                      \
             TYPED(double, DOUBLE)                                                     \
@@ -72,7 +63,7 @@ static void need_float(const struct insn *insn, int bytes)
         finish_tail(insn->rd, hart.lmul, hart.sew);                                   \
     }
 /*
- * The same text for both types and for short vectors of the host, the result's NaN made canonical. These are the
+ * The same text for all types and for short vectors of the host, the result's NaN made canonical. These are the
  * instructions that kernels live on; the generic loop above serves masks and restarts.
  */
 typedef float four __attribute__((vector_size(16), aligned(4)));
@@ -129,18 +120,52 @@ static inline two spread_two(double value)
         V splat = spread_##V(s);                                                      \
         WHOLE(T, V, s, splat, EXPRESSION)                                             \
     }
+/* Eight halves at once where none of them needs care (half.h). */
+#define WHOLE_HALF(B_SCALAR, B_VECTOR, EXPRESSION)                                    \
+    {                                                                                 \
+        uint16_t *vd = vreg(insn->rd);                                                \
+        const uint16_t *va = vreg(insn->rs2);                                         \
+        for (uint64_t i = 0; i < length; i++) {                                       \
+            if (i + 8 <= length) {                                                    \
+                eight_halves ha = *(const eight_halves *)(va + i), hb = B_VECTOR, *hd = (eight_halves *)(vd + i), result; \
+                if (!some_special(ha) && !some_special(hb) && !some_special(*hd)) {   \
+                    eight a = eight_values(ha), b = eight_values(hb), d = eight_values(*hd); \
+                    (void)d;                                                          \
+                    if (eight_halves_of(EXPRESSION, &result)) {                       \
+                        *hd = result;                                                 \
+                        i += 7;                                                       \
+                        continue;                                                     \
+                    }                                                                 \
+                }                                                                     \
+            }                                                                         \
+            double a = half_value(va[i]), b = half_value(B_SCALAR), d = half_value(vd[i]); \
+            (void)d;                                                                  \
+            vd[i] = half_of(tidy64(EXPRESSION));                                      \
+        }                                                                             \
+    }
+#define FAST_HALF(EXPRESSION)                                                         \
+    if (funct3(insn) == OPFVV) {                                                      \
+        const uint16_t *vb = vreg(insn->rs1);                                         \
+        WHOLE_HALF(vb[i], *(const eight_halves *)(vb + i), EXPRESSION)                \
+    } else {                                                                          \
+        uint16_t s = half_bits_of(hart.f[insn->rs1]);                                 \
+        eight_halves splat = {s, s, s, s, s, s, s, s};                                \
+        WHOLE_HALF(s, splat, EXPRESSION)                                              \
+    }
 #define ARITHMETIC(name, EXPRESSION)                                                  \
     ELEMENTWISE(name##_any, tidy_float(EXPRESSION), tidy_double(EXPRESSION))          \
     static void name(const struct insn *insn)                                         \
     {                                                                                 \
         uint64_t length = hart.vl;                                                    \
-        if (!unmasked(insn) || hart.vstart || (hart.sew != 4 && hart.sew != 8)) {     \
+        if (!unmasked(insn) || hart.vstart) {                                         \
             name##_any(insn);                                                         \
             return;                                                                   \
         }                                                                             \
         need_float(insn, hart.sew);                                                   \
         need_operands(insn);                                                          \
-        if (hart.sew == 4) {                                                          \
+        if (hart.sew == 2) {                                                          \
+            FAST_HALF(EXPRESSION)                                                     \
+        } else if (hart.sew == 4) {                                                   \
             FAST(float, four, EXPRESSION)                                             \
         } else {                                                                      \
             FAST(double, two, EXPRESSION)                                             \
@@ -168,52 +193,32 @@ ARITHMETIC(vfnmacc, fused(-b, a, -d))
 ARITHMETIC(vfmsac, fused(b, a, -d))
 ARITHMETIC(vfnmsac, fused(-b, a, d))
 
-/* Unary; vs1 selects the operation. */
-#define UNARY(name, FLOAT, DOUBLE)                                                    \
-    static void name(const struct insn *insn)                                         \
-    {                                                                                 \
-        uint64_t length = hart.vl;                                                    \
-        need_float(insn, hart.sew);                                                   \
-        need_groups(insn, insn->rd | insn->rs2, hart.lmul);                           \
-        if (hart.sew == 4) {                                                          \
-            float *vd = vreg(insn->rd);                                               \
-            const float *va = vreg(insn->rs2);                                        \
-            ELEMENTS(float a = va[i]; FLOAT)                                          \
-        } else {                                                                      \
-            double *vd = vreg(insn->rd);                                              \
-            const double *va = vreg(insn->rs2);                                       \
-            ELEMENTS(double a = va[i]; DOUBLE)                                        \
-        }                                                                             \
-        finish_tail(insn->rd, hart.lmul, hart.sew);                                   \
-    }
-/* To an integer of the same width, and back. */
-#define TO_BITS(T, value)         \
-    {                             \
-        T result = (T)(value);    \
-        memcpy(&vd[i], &result, sizeof result); \
-    }
-#define FROM_BITS(T, type)        \
-    {                             \
-        T bits;                   \
-        memcpy(&bits, &a, sizeof bits); \
-        vd[i] = (type)bits;       \
-    }
-static int64_t whole(double value, int64_t least, int64_t most, uint32_t mode)
+/* Unary: vs1 selects the operation. */
+static void vfsqrt(const struct insn *insn)
 {
-    uint32_t before = hart.rounding_now;
-    hart.rounding_now = mode;
-    int64_t result = to_integer(value, least, most);
-    hart.rounding_now = before;
-    return result;
+    uint64_t length = hart.vl;
+    need_float(insn, hart.sew);
+    need_groups(insn, insn->rd | insn->rs2, hart.lmul);
+    if (hart.sew == 2) {
+        LOOP(half, 0, tidy_double(root_double(a)))
+    } else if (hart.sew == 4) {
+        LOOP(float, 0, tidy_float(root_float(a)))
+    } else {
+        LOOP(double, 0, tidy_double(root_double(a)))
+    }
+    finish_tail(insn->rd, hart.lmul, hart.sew);
 }
-UNARY(vfsqrt, vd[i] = tidy_float(root_float(a)), vd[i] = tidy_double(root_double(a)))
-UNARY(vfclass, TO_BITS(uint32_t, classify32(a, 1)), TO_BITS(uint64_t, classify64(a, 1)))
-UNARY(vfcvt_xu_f, TO_BITS(uint32_t, to_integer(a, 0, UINT32_MAX)), TO_BITS(uint64_t, to_uint64(a)))
-UNARY(vfcvt_x_f, TO_BITS(int32_t, to_integer(a, INT32_MIN, INT32_MAX)), TO_BITS(int64_t, to_int64(a)))
-UNARY(vfcvt_f_xu, FROM_BITS(uint32_t, float), FROM_BITS(uint64_t, double))
-UNARY(vfcvt_f_x, FROM_BITS(int32_t, float), FROM_BITS(int64_t, double))
-UNARY(vfcvt_rtz_xu_f, TO_BITS(uint32_t, whole(truncf(a), 0, UINT32_MAX, 0)), TO_BITS(uint64_t, to_uint64(trunc(a))))
-UNARY(vfcvt_rtz_x_f, TO_BITS(int32_t, whole(truncf(a), INT32_MIN, INT32_MAX, 0)), TO_BITS(int64_t, to_int64(trunc(a))))
+
+static double element_number(int group, uint64_t i, int bytes)
+{
+    return number_at(element_at(group, i, bytes), bytes);
+}
+
+/* The scalar operand as a number of so many bytes. */
+static double scalar_number(const struct insn *insn, int bytes)
+{
+    return bytes == 2 ? scalar_half(insn) : bytes == 4 ? scalar_float(insn) : scalar_double(insn);
+}
 
 #define COMPARISON(name, EXPRESSION)                                                  \
     static void name(const struct insn *insn)                                         \
@@ -223,49 +228,46 @@ UNARY(vfcvt_rtz_x_f, TO_BITS(int32_t, whole(truncf(a), INT32_MIN, INT32_MAX, 0))
         uint8_t result[VECTOR_BYTES_MAX];                                             \
         memcpy(result, vreg(insn->rd), (size_t)machine.vector_bytes);                 \
         for (uint64_t i = hart.vstart; i < hart.vl; i++) {                            \
-            int wide = hart.sew == 8, vector = funct3(insn) == OPFVV;                 \
-            double a = wide ? ((double *)vreg(insn->rs2))[i] : ((float *)vreg(insn->rs2))[i]; \
-            double b = !vector ? (wide ? scalar_double(insn) : scalar_float(insn))    \
-                       : wide  ? ((double *)vreg(insn->rs1))[i]                       \
-                               : ((float *)vreg(insn->rs1))[i];                       \
-            if (active(insn, i))                                                      \
-                set_mask_bit(result, i, EXPRESSION);                                  \
+            if (!active(insn, i))                                                     \
+                continue;                                                             \
+            double a = element_number(insn->rs2, i, hart.sew);                        \
+            double b = funct3(insn) == OPFVV ? element_number(insn->rs1, i, hart.sew) : scalar_number(insn, hart.sew); \
+            set_mask_bit(result, i, EXPRESSION);                                      \
         }                                                                             \
         memcpy(vreg(insn->rd), result, (size_t)machine.vector_bytes);                 \
         hart.vstart = 0;                                                              \
     }
 COMPARISON(vmfeq, a == b)
-COMPARISON(vmfle, a <= b)
-COMPARISON(vmflt, a < b)
+COMPARISON(vmfle, ordered(a, b) && a <= b)
+COMPARISON(vmflt, ordered(a, b) && a < b)
 COMPARISON(vmfne, a != b)
-COMPARISON(vmfgt, a > b)
-COMPARISON(vmfge, a >= b)
+COMPARISON(vmfgt, ordered(a, b) && a > b)
+COMPARISON(vmfge, ordered(a, b) && a >= b)
 
 /* vd[0] = vs1[0] and all active vs2[i], in order: the unordered sum may be taken in any order, so in this one too. */
+#define REDUCE(T, EXPRESSION)                                                         \
+    {                                                                                 \
+        T d = read_##T(*(kept_##T *)vreg(insn->rs1));                                 \
+        const kept_##T *va = vreg(insn->rs2);                                         \
+        for (uint64_t i = hart.vstart; i < hart.vl; i++)                              \
+            if (active(insn, i)) {                                                    \
+                T a = read_##T(va[i]);                                                \
+                d = read_##T(keep_##T(EXPRESSION));                                   \
+            }                                                                         \
+        if (hart.vl)                                                                  \
+            *(kept_##T *)vreg(insn->rd) = keep_##T(d);                                \
+    }
 #define REDUCTION(name, FLOAT, DOUBLE)                                                \
     static void name(const struct insn *insn)                                         \
     {                                                                                 \
         need_float(insn, hart.sew);                                                   \
         need_groups(insn, insn->rs2, hart.lmul);                                      \
-        if (hart.sew == 4) {                                                          \
-            float d = *(float *)vreg(insn->rs1), *va = vreg(insn->rs2);               \
-            for (uint64_t i = hart.vstart; i < hart.vl; i++)                          \
-                if (active(insn, i)) {                                                \
-                    float a = va[i];                                                  \
-                    d = FLOAT;                                                        \
-                }                                                                     \
-            if (hart.vl)                                                              \
-                *(float *)vreg(insn->rd) = d;                                         \
-        } else {                                                                      \
-            double d = *(double *)vreg(insn->rs1), *va = vreg(insn->rs2);             \
-            for (uint64_t i = hart.vstart; i < hart.vl; i++)                          \
-                if (active(insn, i)) {                                                \
-                    double a = va[i];                                                 \
-                    d = DOUBLE;                                                       \
-                }                                                                     \
-            if (hart.vl)                                                              \
-                *(double *)vreg(insn->rd) = d;                                        \
-        }                                                                             \
+        if (hart.sew == 2)                                                            \
+            REDUCE(half, DOUBLE)                                                      \
+        else if (hart.sew == 4)                                                       \
+            REDUCE(float, FLOAT)                                                      \
+        else                                                                          \
+            REDUCE(double, DOUBLE)                                                    \
         finish_scalar(insn->rd, hart.sew);                                            \
     }
 REDUCTION(vfredusum, tidy_float(d + a), tidy_double(d + a))
@@ -273,21 +275,29 @@ REDUCTION(vfredosum, tidy_float(d + a), tidy_double(d + a))
 REDUCTION(vfredmin, tidy_float(least_float(d, a)), tidy_double(least_double(d, a)))
 REDUCTION(vfredmax, tidy_float(most_float(d, a)), tidy_double(most_double(d, a)))
 
-/* fp32 operands, fp64 results; exact products, so double arithmetic rounds once. */
+/* Results of twice the width, computed on in that type, where sums and products of the narrow one are exact or round once. */
+#define WIDEN(T, wide_first, EXPRESSION)                                              \
+    {                                                                                 \
+        T *vd = vreg(insn->rd);                                                       \
+        for (uint64_t i = hart.vl; i-- > hart.vstart;)                                \
+            if (active(insn, i)) {                                                    \
+                T a = wide_first ? ((T *)vreg(insn->rs2))[i] : (T)element_number(insn->rs2, i, hart.sew); \
+                T b = (T)(funct3(insn) == OPFVV ? element_number(insn->rs1, i, hart.sew) : scalar_number(insn, hart.sew)); \
+                T d = vd[i];                                                          \
+                (void)d;                                                              \
+                vd[i] = tidy_##T(EXPRESSION);                                         \
+            }                                                                         \
+    }
 #define WIDENING(name, wide_first, EXPRESSION)                                        \
     static void name(const struct insn *insn)                                         \
     {                                                                                 \
+        need_float(insn, hart.sew);                                                   \
         need_float(insn, 2 * hart.sew);                                               \
         need_groups(insn, insn->rd, hart.lmul + 1);                                   \
-        double *vd = vreg(insn->rd);                                                  \
-        for (uint64_t i = hart.vl; i-- > hart.vstart;)                                \
-            if (active(insn, i)) {                                                    \
-                double a = wide_first ? ((double *)vreg(insn->rs2))[i] : ((float *)vreg(insn->rs2))[i]; \
-                double b = funct3(insn) == OPFVV ? ((float *)vreg(insn->rs1))[i] : scalar_float(insn); \
-                double d = vd[i];                                                     \
-                (void)d;                                                              \
-                vd[i] = tidy_double(EXPRESSION);                                      \
-            }                                                                         \
+        if (hart.sew == 2)                                                            \
+            WIDEN(float, wide_first, EXPRESSION)                                      \
+        else                                                                          \
+            WIDEN(double, wide_first, EXPRESSION)                                     \
         finish_tail(insn->rd, hart.lmul + 1, 2 * hart.sew);                           \
     }
 WIDENING(vfwadd, 0, a + b)
@@ -295,16 +305,16 @@ WIDENING(vfwsub, 0, a - b)
 WIDENING(vfwadd_w, 1, a + b)
 WIDENING(vfwsub_w, 1, a - b)
 WIDENING(vfwmul, 0, a *b)
-WIDENING(vfwmacc, 0, fma_double(b, a, d))
-WIDENING(vfwnmacc, 0, fma_double(-b, a, -d))
-WIDENING(vfwmsac, 0, fma_double(b, a, -d))
-WIDENING(vfwnmsac, 0, fma_double(-b, a, d))
+WIDENING(vfwmacc, 0, fused(b, a, d))
+WIDENING(vfwnmacc, 0, fused(-b, a, -d))
+WIDENING(vfwmsac, 0, fused(b, a, -d))
+WIDENING(vfwnmsac, 0, fused(-b, a, d))
 
 #define S_ROW(name, forms, funct6, class) {#name, BOTH, forms, funct6, -1, TIMING_##class, 0, name}
 #define D_ROW(name, forms, funct6, class) {#name, BOTH, forms, funct6, -1, TIMING_##class, 1, name}
 #define U_ROW(name, versions, funct6, vs1, class) {#name, versions, FV, funct6, vs1, TIMING_##class, 0, name}
 
-/* By funct6, as the opcode map has them. The unary groups moved between the versions. */
+/* By funct6, as the opcode map has them. The unary group moved between the versions. */
 const struct vector_row float_rows[] = {
     S_ROW(vfadd, FV | FF, 0x00, vfadd),
     S_ROW(vfredusum, FV, 0x01, vreduce),
@@ -317,14 +327,7 @@ const struct vector_row float_rows[] = {
     S_ROW(vfsgnj, FV | FF, 0x08, vfadd),
     S_ROW(vfsgnjn, FV | FF, 0x09, vfadd),
     S_ROW(vfsgnjx, FV | FF, 0x0a, vfadd),
-    U_ROW(vfcvt_xu_f, V10, 0x12, 0, vconvert),
-    U_ROW(vfcvt_x_f, V10, 0x12, 1, vconvert),
-    U_ROW(vfcvt_f_xu, V10, 0x12, 2, vconvert),
-    U_ROW(vfcvt_f_x, V10, 0x12, 3, vconvert),
-    U_ROW(vfcvt_rtz_xu_f, V10, 0x12, 6, vconvert),
-    U_ROW(vfcvt_rtz_x_f, V10, 0x12, 7, vconvert),
     U_ROW(vfsqrt, V10, 0x13, 0, vfdiv),
-    U_ROW(vfclass, V10, 0x13, 16, vconvert),
     D_ROW(vmfeq, FV | FF, 0x18, vmask),
     D_ROW(vmfle, FV | FF, 0x19, vmask),
     D_ROW(vmflt, FV | FF, 0x1b, vmask),
@@ -333,12 +336,7 @@ const struct vector_row float_rows[] = {
     D_ROW(vmfge, FF, 0x1f, vmask),
     S_ROW(vfdiv, FV | FF, 0x20, vfdiv),
     S_ROW(vfrdiv, FF, 0x21, vfdiv),
-    U_ROW(vfcvt_xu_f, V071, 0x22, 0, vconvert),
-    U_ROW(vfcvt_x_f, V071, 0x22, 1, vconvert),
-    U_ROW(vfcvt_f_xu, V071, 0x22, 2, vconvert),
-    U_ROW(vfcvt_f_x, V071, 0x22, 3, vconvert),
     U_ROW(vfsqrt, V071, 0x23, 0, vfdiv),
-    U_ROW(vfclass, V071, 0x23, 16, vconvert),
     S_ROW(vfmul, FV | FF, 0x24, vfmul),
     S_ROW(vfrsub, FF, 0x27, vfadd),
     D_ROW(vfmadd, FV | FF, 0x28, vfma),

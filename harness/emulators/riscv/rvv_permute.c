@@ -11,15 +11,19 @@ static const uint8_t *at(int from, uint64_t i)
     return (const uint8_t *)vreg(from) + i * (uint64_t)hart.sew;
 }
 
+/* f[rs1] as an element: narrow ones are NaN-boxed. */
+static uint64_t scalar_float_bits(const struct insn *insn)
+{
+    uint64_t boxed = hart.f[insn->rs1];
+    need_float(insn, hart.sew);
+    return hart.sew == 2 ? half_bits_of(boxed) : hart.sew == 4 && boxed >> 32 != 0xffffffff ? 0x7fc00000 : boxed;
+}
+
 /* vmv.v.v, .x, .i, vfmv.v.f where unmasked; with a mask vmerge and vfmerge. */
 static void vmerge(const struct insn *insn)
 {
     int form = funct3(insn);
-    uint64_t value = form == OPFVF ? hart.f[insn->rs1] : form == OPIVV ? 0 : scalar(insn);
-    if (form == OPFVF && hart.sew == 4) {
-        float narrow = float_of(value);
-        memcpy(&value, &narrow, 4);
-    }
+    uint64_t value = form == OPFVF ? scalar_float_bits(insn) : form == OPIVV ? 0 : scalar(insn);
     need_groups(insn, insn->rd | (unmasked(insn) ? 0 : insn->rs2) | (form == OPIVV ? insn->rs1 : 0), hart.lmul);
     if (unmasked(insn) && hart.sew == 4 && form != OPIVV && !hart.vstart) {
         uint32_t *vd = vreg(insn->rd), word = (uint32_t)value;
@@ -43,9 +47,10 @@ static void vmv_x_s(const struct insn *insn)
 
 static void vfmv_f_s(const struct insn *insn)
 {
-    uint64_t value = hart.sew == 4 ? 0xffffffff00000000 : 0;
-    memcpy(&value, vreg(insn->rs2), (size_t)hart.sew);
-    hart.f[insn->rd] = value;
+    uint64_t boxed = ~0ULL;
+    need_float(insn, hart.sew);
+    memcpy(&boxed, vreg(insn->rs2), (size_t)hart.sew);
+    hart.f[insn->rd] = boxed;
 }
 
 /* 0.7.1: the element whose number is in x[rs1], zero-extended; vmv.x.s is its case x0. */
@@ -68,8 +73,9 @@ static void vmv_s_x(const struct insn *insn)
 
 static void vfmv_s_f(const struct insn *insn)
 {
+    uint64_t value = scalar_float_bits(insn);
     if (hart.vl)
-        copy(insn->rd, 0, &hart.f[insn->rs1]);
+        copy(insn->rd, 0, &value);
     finish_scalar(insn->rd, hart.sew);
 }
 
@@ -99,26 +105,28 @@ static void vslidedown(const struct insn *insn)
     finish_tail(insn->rd, hart.lmul, hart.sew);
 }
 
-static const void *slid_in(const struct insn *insn)
+static uint64_t slid_in(const struct insn *insn)
 {
-    return funct3(insn) == OPFVF ? &hart.f[insn->rs1] : &hart.x[insn->rs1];
+    return funct3(insn) == OPFVF ? scalar_float_bits(insn) : hart.x[insn->rs1];
 }
 
 static void vslide1up(const struct insn *insn)
 {
+    uint64_t last = slid_in(insn);
     need_groups(insn, insn->rd | insn->rs2, hart.lmul);
     for (uint64_t i = hart.vl; i-- > hart.vstart;)
         if (active(insn, i))
-            copy(insn->rd, i, i ? at(insn->rs2, i - 1) : slid_in(insn));
+            copy(insn->rd, i, i ? at(insn->rs2, i - 1) : (void *)&last);
     finish_tail(insn->rd, hart.lmul, hart.sew);
 }
 
 static void vslide1down(const struct insn *insn)
 {
+    uint64_t last = slid_in(insn);
     need_groups(insn, insn->rd | insn->rs2, hart.lmul);
     for (uint64_t i = hart.vstart; i < hart.vl; i++)
         if (active(insn, i))
-            copy(insn->rd, i, i + 1 < hart.vl ? at(insn->rs2, i + 1) : slid_in(insn));
+            copy(insn->rd, i, i + 1 < hart.vl ? at(insn->rs2, i + 1) : (void *)&last);
     finish_tail(insn->rd, hart.lmul, hart.sew);
 }
 
