@@ -6,7 +6,8 @@ Otherwise the two runs' samples are compared as they are, and both probes, clock
 machine was the same: a neighbour on the same core slows a run by tens of per cent and no statistic sees why.
 
 SLOW needs a minimum effect and a rank test at a level corrected for the number of cases. Anything else than SAME is
-measured again in fresh processes before it is believed.
+measured again in fresh processes before it is believed. A modelled clock repeats itself to the last digit: there the
+minimum effect alone decides.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ def judge(record: Record, reference: Reference, rules: Rules, *, cases: int, aga
         return _unmeasured(record.case, f"its verdict in {reference.name} was {earlier.verdict}", rule.may_be_new)
     if peers := _missing_peers(record, earlier, rule):
         return _unmeasured(record.case, f"not compared with {', '.join(peers)}, as {reference.name} was", False)
+    if record.clock == "model":
+        return _modelled(record, earlier, rule, reference.name)
     return _finding(record, earlier, rule, rules.alpha(cases), reference.name, again)
 
 
@@ -116,16 +119,31 @@ def _finding(record: Record, earlier: Record, rule: Rule, alpha: float, name: st
         confirmations = CONFIRMATIONS if paired(record, earlier) else 1
         records += [fresh for fresh in (again() for _ in range(confirmations)) if fresh.samples_s]
     judgement = _judgement(records, earlier, rule, alpha)
-    how = "took turns with the earlier machine code" if paired(record, earlier) else "apart from the reference"
+    looks = f"{len(records)} process{'es' if len(records) > 1 else ''}, chance {judgement.chance:.1g} of {alpha:.1g}"
+    return _found(records, earlier, rule, name, State[judgement.change.name], judgement.slowdown, looks)
+
+
+def _modelled(record: Record, earlier: Record, rule: Rule, name: str) -> Finding:
+    here, there = ((one.facts.get("fingerprints") or {}).get("model") for one in (record, earlier))
+    if here != there and not paired(record, earlier):
+        why = "another timing model, and its machine code is not here to be timed with this one"
+        message = f"{clean(record.case)}: the reference {clean(name)} is refused: {why}"
+        return Finding(case=record.case, state=State.REFUSED, message=message, passes=False)
+    slowdown = _ours_s([record]) / _reference_s([record], earlier)
+    changed = max(slowdown, 1 / slowdown) >= 1 + rule.threshold
+    state = (State.SLOW if slowdown > 1 else State.FAST) if changed else State.SAME
+    return _found([record], earlier, rule, name, state, slowdown, "modelled")
+
+
+def _found(
+    records: Sequence[Record], earlier: Record, rule: Rule, name: str, state: State, slowdown: float, looks: str
+) -> Finding:
+    turns = "took turns with the earlier machine code" if paired(records[0], earlier) else "apart from the reference"
     message = (
-        f"{clean(record.case)}: {_ms(_ours_s(records))} against {_ms(_reference_s(records, earlier))} in {clean(name)}: "
-        f"{_change(judgement.slowdown)}, limit {rule.threshold:.1%} ({how}, "
-        f"{len(records)} process{'es' if len(records) > 1 else ''}, chance {judgement.chance:.1g} of {alpha:.1g})"
+        f"{clean(records[0].case)}: {_ms(_ours_s(records))} against {_ms(_reference_s(records, earlier))} in {clean(name)}: "
+        f"{_change(slowdown)}, limit {rule.threshold:.1%} ({turns}, {looks})"
     )
-    state = State[judgement.change.name]
-    return Finding(
-        case=record.case, state=state, message=message, slowdown=judgement.slowdown, passes=state is not State.SLOW
-    )
+    return Finding(case=records[0].case, state=state, message=message, slowdown=slowdown, passes=state is not State.SLOW)
 
 
 def _quiet(records: Sequence[Record], earlier: Record, rule: Rule) -> bool:

@@ -79,13 +79,21 @@ static void read_problem(char **line)
     args.parallel_for = (void (*)(int64_t, void (*)(void *, int64_t), void *))guest_isa.parallel_for();
 }
 
-/* The libraries in order; the last one exports opw_run. A trusted candidate is a vendor library with constructors. */
+/*
+ * The last object exports opw_run. A trusted candidate is a vendor library with constructors, loaded in order; of others
+ * the last one comes first, as the sizes of those before it, files of kernels, are not the candidate's own.
+ */
 static int load(char **line, int trusted)
 {
     int count = (int)number(line), object[OPW_MAX_KERNELS + 4];
+    const char *files[OPW_MAX_KERNELS + 4];
     stage = "load";
     for (int i = 0; i < count; i++)
-        object[i] = guest_load(path(line));
+        files[i] = path(line);
+    for (int i = 0; i < count; i++) {
+        int at = trusted ? i : (i + count - 1) % count;
+        object[at] = guest_load(files[at], trusted);
+    }
     int64_t kernels = number(line);
     for (int64_t i = 0; i < kernels; i++) {
         int64_t from = number(line);

@@ -47,14 +47,20 @@ void guest_reserve(int reply_fd);
 /* The same without mapping: the caller maps the arena file there. */
 uint64_t guest_place(size_t bytes);
 uint64_t guest_map(size_t bytes);
+/*
+ * The same in the upper half, where the objects of candidates lie: a candidate's kernels share a file with whatever was
+ * assembled with them, and a file's size must not move the workspace, whose address decides about its cache lines.
+ */
+uint64_t guest_map_code(size_t bytes);
 /* Forbid writing to mapped pages (inputs, code, constants). */
 void guest_protect(uint64_t address, size_t bytes);
 /* The operands and the workspace by name, for messages: their number is OPW_MAX_OPERANDS + 1, unused ones are zero. */
 extern struct region guest_regions[OPW_MAX_OPERANDS + 1];
 void guest_install_handlers(void);
 
-/* object.c: shared objects of the guest, loaded in order; each sees the symbols of those before it. */
-int guest_load(const char *path);
+/* object.c: shared objects of the guest, loaded in order; each sees the symbols of those before it. A library lies below,
+ * among the data that it brings. */
+int guest_load(const char *path, int library);
 /* Guest address of a symbol, 0 where the object (or, for -1, every object) does not define it. */
 uint64_t guest_symbol(int object, const char *name);
 /* "symbol+0x12" for a guest address within an object. */

@@ -12,6 +12,7 @@
 uint8_t *guest_base;
 struct region guest_regions[OPW_MAX_OPERANDS + 1];
 static uint64_t next_free = 1 << 24; /* below it lies nothing, so that small numbers are no addresses */
+static uint64_t next_code = GUEST_BYTES / 2;
 static int reply_to = -1;
 
 void guest_reserve(int reply_fd)
@@ -23,22 +24,36 @@ void guest_reserve(int reply_fd)
                     GUEST_BYTES >> 30);
 }
 
-uint64_t guest_place(size_t bytes)
+static uint64_t place(uint64_t *next, size_t bytes, uint64_t end)
 {
-    uint64_t address = next_free + 2 * GUARD_BYTES; /* each neighbour has its own half */
-    next_free = (address + bytes + PAGE - 1) / PAGE * PAGE;
-    if (next_free + 2 * GUARD_BYTES >= GUEST_BYTES)
+    uint64_t address = *next + 2 * GUARD_BYTES; /* each neighbour has its own half */
+    *next = (address + bytes + PAGE - 1) / PAGE * PAGE;
+    if (*next + 2 * GUARD_BYTES >= end)
         guest_fails("worker", "the guest's memory is full");
     return address;
 }
 
-uint64_t guest_map(size_t bytes)
+static uint64_t map(uint64_t address, size_t bytes)
 {
-    uint64_t address = guest_place(bytes);
     size_t room = (bytes + PAGE - 1) / PAGE * PAGE;
     if (mprotect(guest_base + address, room, PROT_READ | PROT_WRITE))
         guest_fails("worker", "cannot map guest memory");
     return address;
+}
+
+uint64_t guest_place(size_t bytes)
+{
+    return place(&next_free, bytes, GUEST_BYTES / 2);
+}
+
+uint64_t guest_map(size_t bytes)
+{
+    return map(guest_place(bytes), bytes);
+}
+
+uint64_t guest_map_code(size_t bytes)
+{
+    return map(place(&next_code, bytes, GUEST_BYTES), bytes);
 }
 
 void guest_protect(uint64_t address, size_t bytes)

@@ -172,7 +172,7 @@ static void read_dynamic(struct object *object, const Elf64_Dyn *entry)
 }
 
 /* Copy the segments of a file to guest memory at one base. */
-static const Elf64_Dyn *map_segments(struct object *object, const uint8_t *file, size_t bytes)
+static const Elf64_Dyn *map_segments(struct object *object, const uint8_t *file, size_t bytes, int library)
 {
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)file;
     const Elf64_Phdr *segment = (const Elf64_Phdr *)(file + header->e_phoff);
@@ -181,7 +181,7 @@ static const Elf64_Dyn *map_segments(struct object *object, const uint8_t *file,
     for (int i = 0; i < header->e_phnum; i++)
         if (segment[i].p_type == PT_LOAD && segment[i].p_vaddr + segment[i].p_memsz > top)
             top = segment[i].p_vaddr + segment[i].p_memsz;
-    object->base = object->low = guest_map(top);
+    object->base = object->low = library ? guest_map(top) : guest_map_code(top);
     object->high = object->base + top;
     for (int i = 0; i < header->e_phnum; i++) {
         uint64_t at = object->base + segment[i].p_vaddr;
@@ -212,7 +212,7 @@ static void protect_segments(const struct object *object, const uint8_t *file)
             guest_protect(object->base + segment[i].p_vaddr, segment[i].p_memsz);
 }
 
-int guest_load(const char *path)
+int guest_load(const char *path, int library)
 {
     struct stat facts;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -226,7 +226,7 @@ int guest_load(const char *path)
         header->e_machine != guest_isa.elf_machine || header->e_phoff + header->e_phnum * sizeof(Elf64_Phdr) > bytes)
         guest_fails("load", "%s: not a shared object for %s", path, guest_isa.name);
     struct object *object = &objects[count];
-    const Elf64_Dyn *dynamic = map_segments(object, file, bytes);
+    const Elf64_Dyn *dynamic = map_segments(object, file, bytes, library);
     if (!dynamic)
         guest_fails("load", "%s: no dynamic section", path);
     read_dynamic(object, dynamic);

@@ -16,7 +16,7 @@
 #include "guest.h"
 #include "ports.h"
 
-#define PREDICTORS 4096
+#define PREDICTORS (1 << 20) /* one each for 2 MB of code: a candidate's branches share none, wherever its files lie */
 #define GENERAL_REGISTERS 32 /* the numbers below are integer registers, in every instruction set */
 
 enum blocking { BLOCK_NONE, BLOCK_VECTOR, BLOCK_ALL };

@@ -7,15 +7,18 @@ from threading import Timer
 import numpy as np
 import pytest
 
-from harness.kernel import KernelText
+from generators.generator import Expert
+from harness.kernel import Candidate, KernelText
 from harness.machine import Machine
 from harness.operators.gemm import GemmSpec
 from harness.record import Outcome, Verdict
 from harness.runners.arena import Arena, Placement
 from harness.runners.emulated import PATIENCE
 from harness.runners.native import NativeObject
+from harness.store import Store
 from harness.target import load_target
-from harness.verify import exact_operands
+from harness.toolchain import Toolchain
+from harness.verify import exact_operands, real_operands
 
 SPEC = GemmSpec(m=5, n=7, k=3)
 A, B, C = "ld t0, 0(a0)", "ld t0, 8(a0)", "ld t0, 16(a0)"
@@ -123,6 +126,28 @@ def test_modelled_time_is_repeatable(bench, emulated, guest):
 
     assert first == second
     assert 1 == len(first.cpu_s)
+
+
+@pytest.mark.parametrize("name", ["a76", "k1"])
+def test_modelled_time_is_the_same_whatever_was_built_with_it(name, bench, tmp_path):
+    """Kernels are assembled many a file; which of them share one depends on what the store held and who came first."""
+    target = load_target(name)
+    spec, author = GemmSpec(m=24, n=40, k=33), Expert()
+    (sketch,) = (one for one in author.sketches(target, spec) if one.name == "gemm_packed")
+    points = [{**author.start_points(target, spec, sketch)[0], "pack_a": 1, "pack_b": 1, "unroll": unroll} for unroll in (2, 4, 8)]
+    wanted, *others = (Candidate.of(sketch.name, point) for point in points)
+    times = []
+    for count in range(1 + len(others)):
+        with Store.open(tmp_path / str(count)) as store:
+            builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
+            builder._toolchain = Toolchain(store, bench.sandbox)
+            *_, item = builder.build([*others[:count], wanted])
+            with bench.worker(target) as worker, Arena(spec, Placement.ALIGNED) as arena:
+                arena.fill(real_operands(spec, np.random.default_rng(0)))
+                with worker.open(item, arena) as session:
+                    times += session.time(timeout_s=1, samples=1).cpu_s
+
+    assert [times[0]] * len(times) == times
 
 
 def test_call_is_not_late_because_everything_was_stopped(bench, emulated, guest):

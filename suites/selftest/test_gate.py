@@ -62,6 +62,34 @@ def test_taking_turns_tells_slow_from_same(factor, state):
     assert (0 if state is State.SAME else CONFIRMATIONS) == len(asked)
 
 
+def modelled(factor, model="m", **facts):
+    facts = {**FACTS, "fingerprints": {"model": model}, **facts}
+    return replace(RECORD, run="new", clock="model", samples_s=(1e-3 * factor,), facts=facts)
+
+
+@pytest.mark.parametrize("turns", [True, False])
+@pytest.mark.parametrize(("factor", "state"), [(1.0, State.SAME), (1.029, State.SAME), (1.031, State.SLOW), (0.9, State.FAST)])
+def test_a_modelled_clock_leaves_nothing_to_chance(factor, state, turns):
+    earlier = replace(modelled(1.0), run="old")
+    took = {"rounds_s": {"reference": [1e-3]}, "reference": {"kind": earlier.kind, "run": "old", "created": earlier.created}}
+    again, asked = counted(lambda seed: modelled(factor))
+    before = Reference(name="old", records={earlier.case: earlier})
+    finding = judge(modelled(factor, **(took if turns else {})), before, RULES, cases=500, again=again)
+
+    assert state is finding.state
+    assert (state is not State.SLOW) is finding.passes
+    assert [] == asked
+
+
+def test_times_of_two_models_are_compared_only_where_both_ran_under_one():
+    earlier = replace(modelled(1.0, model="before"), run="old")
+    before = Reference(name="old", records={earlier.case: earlier})
+    took = {"rounds_s": {"reference": [1e-3]}, "reference": {"kind": earlier.kind, "run": "old", "created": earlier.created}}
+
+    assert State.REFUSED is judge(modelled(1.0), before, RULES, cases=1).state
+    assert State.SAME is judge(modelled(1.0, **took), before, RULES, cases=1).state
+
+
 def test_one_process_out_of_luck_is_not_believed():
     """Its rounds are all 20% slow, the repeated ones are not."""
     again, asked = counted(lambda seed: paired(seed, 1.0))

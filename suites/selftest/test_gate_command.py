@@ -19,10 +19,10 @@ MODELLED = "fp32 GEMM 24x16x20 on an A76"
 """A modelled clock needs no quiet core."""
 
 
-def worst_tile(bench, spec):
-    """Return a candidate that packs and has the smallest legal micro-tile."""
-    spec = operators()["gemm"].from_json({name: value for name, value in spec.items() if name != "operator"})
-    sketch = next(one for one in Expert().sketches(bench.target("host"), spec) if one.name == "gemm_packed")
+def worst_tile(bench, record):
+    """Return a candidate of the operator of a record that packs and has the smallest legal micro-tile."""
+    spec = operators()["gemm"].from_json({name: value for name, value in record.spec.items() if name != "operator"})
+    sketch = next(one for one in Expert().sketches(bench.target(record.target), spec) if one.name == "gemm_packed")
     axes = {tunable.name: tunable.values for tunable in sketch.tunables}
     tiles = sorted(product(axes["mr"], axes["nr"]), key=lambda tile: tile[0] * tile[1])
     points = [{**sketch.start, "mr": mr, "nr": nr} for mr, nr in tiles]
@@ -36,22 +36,24 @@ def gated(reference, store, sentence):
     return run("-k", "throughput", "--tune-evals", "12", "--prompt", sentence, *gate, store=store)
 
 
-def test_the_measured_clock_finds_a_slow_operator(shared_store):
-    size = 100 + time.time_ns() % 300
-    sentence, slug = f"fp32 GEMM {size}x96x112 on this machine", f"host-sgemm-{size}x96x112"
+@pytest.mark.parametrize(("clock", "where"), [("cpu", "this machine"), ("model", "an A76")])
+def test_a_slow_operator_is_found(clock, where, shared_store):
+    m, n, k = 24 + time.time_ns() % 300, 48, 56
+    sentence = f"fp32 GEMM {m}x{n}x{k} on {where}"
     first = gated(None, shared_store, sentence)
 
     assert 0 == first.returncode, first.stdout
 
     with Store.open(shared_store) as store:
-        (good, *_) = store.records(case=slug, kind="measurement")
-        winner = store.records(case=slug, kind="winner")[-1]
-        store.put_tuned(winner.identity, replace(winner, candidate=worst_tile(Workbench(store), good.spec)))
+        (good,) = store.records(run=store.last_run(), kind="measurement")
+        winner = store.records(case=good.case, kind="winner")[-1]
+        store.put_tuned(winner.identity, replace(winner, candidate=worst_tile(Workbench(store), good)))
     slow = gated(good.run, shared_store, sentence)
 
+    assert clock == good.clock
     assert 1 == slow.returncode, slow.stdout
-    assert f"SLOW: {slug}" in slow.stdout
-    assert f'-k "{slug}" --gate {good.run}' in slow.stdout
+    assert f"SLOW: {good.case}" in slow.stdout
+    assert f'-k "{good.case}" --gate {good.run}' in slow.stdout
 
 
 def test_a_gate_passes_refuses_and_misses_each_with_its_status(shared_store, tmp_path):
