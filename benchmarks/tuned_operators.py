@@ -8,9 +8,9 @@ Ship what was tuned for the emulated targets: writes harness/tuned/TARGET.jsonl 
 
 `--show` writes nothing; each line says whether the operator is of the sources as they are, or stale. `--again` is for an
 emulator whose text changed, or a target's file that learnt a feature: what is stale for the model or the machine alone is
-checked and timed as its tuning did, and is of today's if it takes no longer than it took; under 3% is the same, since a
-time depends a little on what ran before in the process. A winner is looked up by identity, so it is found wherever the source is;
-it is verified and timed anew before it is reported. Lines of the file stay where the store has no winner for their case.
+checked and timed as its tuning did, and is of today's if it takes no longer than it took; under 3% is the same. A winner
+is looked up by identity, so it is found wherever the source is; it is verified and timed anew before it is reported.
+Lines of the file stay where the store has no winner for their case.
 """
 
 import argparse

@@ -34,18 +34,18 @@ def memory_models(target: Target) -> dict[str, Target]:
     return models
 
 
-def steadiest(bench: Workbench, case: Case, contenders: Sequence[NativeObject], published_s: Sequence[float]) -> list[int]:
+def steadiest(bench: Workbench, case: Case, contenders: Sequence[NativeObject]) -> list[int]:
     """
-    Return the contenders' places, that one first which loses least to the best of them under any memory.
+    Return the contenders' places, that one first which loses least to the best of them wherever a comparison looks.
 
-    ``published_s`` are their times as tuned, under the memory as published. What only prefetches hide, rows of A read in
-    place from the same few sets of a cache say, is a percent faster there and half as fast elsewhere.
+    That is under the memory as published at the points of a measurement, which are larger than a tuning's: packing A for
+    each block of columns costs a tuning's few columns nothing. And under every other memory: what only prefetches hide,
+    rows of A read in place from the same few sets of a cache say, is a percent faster as published and half as fast there.
     """
-    points = sample(case.spec, TUNED_FLOPS)
-    losses = [own_s / min(published_s) for own_s in published_s]
+    cheap, measured = (sample(case.spec, flops) for flops in (TUNED_FLOPS, MEASURED_FLOPS))
+    losses = [1.0] * len(contenders)
     for memory, target in memory_models(bench.target(case.target)).items():
-        if memory == PUBLISHED:
-            continue
+        points = measured if memory == PUBLISHED else cheap
         taken_s = [time_sample(bench, target, item, points)[1] for item in contenders]
         losses = [max(loss, own_s / min(taken_s)) for loss, own_s in zip(losses, taken_s, strict=True)]
     return sorted(range(len(losses)), key=losses.__getitem__)

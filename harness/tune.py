@@ -45,8 +45,8 @@ UNTIL_SHARES, CUT_UNTIL_SHARES = (0.65, 0.8), (0.45, 0.55)
 race of whole calls has the rest."""
 MOVES_TRIED = 6
 """Moves offered at each order: they are built in one batch."""
-NEARLY, STEADIEST_OF = 1.05, 3
-"""On a modelled clock, how far behind the fastest a candidate may be, and how many of those are tried under other memories."""
+NEARLY, STEADIEST_OF = 1.05, 4
+"""On a modelled clock, how far behind the fastest a candidate may be, and how many of those are looked at once more."""
 PLACEMENTS = (0, 1, 5)
 """Cache lines by which operands are shifted when the winner is measured again."""
 
@@ -219,16 +219,15 @@ class Tuner:
         return list(dict.fromkeys([ahead, *placed]))
 
     def _steadiest(self, ranking: list[Candidate]) -> list[Candidate]:
-        """Return the ranking, those in front that are nearly as fast as the first ordered by what they lose under other memories."""
+        """Return the ranking, some in front that are nearly as fast as the first in the order of `steadiest`."""
         limit_s, near = NEARLY * self._costs[ranking[0]], {}
         for candidate in ranking:
             if self._costs[candidate] <= limit_s:
                 near.setdefault(candidate.values, candidate)
-        leaders = list(near.values())[:STEADIEST_OF]
+        leaders = unlike(list(near.values()), STEADIEST_OF)
         if len(leaders) == 1:
             return ranking
-        built = self._repertoire.build(leaders)
-        places = steadiest(self._bench, self._case, built, [self._costs[candidate] for candidate in leaders])
+        places = steadiest(self._bench, self._case, self._repertoire.build(leaders))
         return list(dict.fromkeys([*(leaders[place] for place in places), *ranking]))
 
     def _challenged(self) -> None:
@@ -319,6 +318,19 @@ class Tuner:
                 left_s=left_s,
             )
         )
+
+
+def unlike(ranking: Sequence[Candidate], most: int) -> list[Candidate]:
+    """
+    Return the first of a ranking and those that differ from it, and from each other, in the most tunables.
+
+    Neighbours of the first share what a tuning's small sample did not see.
+    """
+    chosen = list(ranking[:1])
+    while len(chosen) < min(most, len(ranking)):
+        left = [candidate for candidate in ranking if candidate not in chosen]
+        chosen.append(max(left, key=lambda one: min(len({*one.values} - {*other.values}) for other in chosen)))
+    return chosen
 
 
 def tuner_of(target: Target) -> type[Tuner]:
