@@ -34,6 +34,8 @@ const char *opw_describe(void)
             for (p += 10; *p && *p != ')'; p++)
                 say((char[]){*p == ' ' ? '-' : *p, 0});
         }
+    if (!names) /* "Intel(R) Architecture processors": it is not one of Intel's */
+        say("generic");
     say(kind);
     return description;
 }
