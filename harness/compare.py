@@ -226,7 +226,7 @@ def _timed(
         "reference": _named(reference) if REFERENCE in slices else None,
         "peers": {name: _peer(spec, name, verdicts, described, every) for name in items},
     }
-    verdict = below_floor(median(slices[OURS].seconds), spec.flops, max(peaks))
+    verdict = below_floor(median(slices[OURS].seconds), spec.least_flops, max(peaks))
     return replace(record, verdict=verdict, samples_s=slices[OURS].seconds, facts=facts)
 
 

@@ -185,11 +185,11 @@ class Evaluator:
 
     def _judge(self, timings: Sequence[Timing], best_s: float) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
-        if not below_floor(best_s, self._spec.flops, self._peak_gflops).ok:
+        if not below_floor(best_s, self._spec.least_flops, self._peak_gflops).ok:
             self._peak_gflops = max(self._peak_gflops, self._measure_peak())
         verdicts = (
             *map(contradiction, timings),
-            below_floor(best_s, self._spec.flops, self._peak_gflops),
+            below_floor(best_s, self._spec.least_flops, self._peak_gflops),
             OK if self._accumulates else self._compare(),
         )
         return next((verdict for verdict in verdicts if not verdict.ok), OK)

@@ -105,7 +105,7 @@ def compare_modelled(
         "peers": {name: _peer(found, spec, seconds["ours"]) for name, found in peers.items()},
         "memory_models": _by_memory(bench, ours, variants),
     }
-    verdict = below_floor(seconds["ours"], spec.flops, peak)
+    verdict = below_floor(seconds["ours"], spec.least_flops, peak)
     return replace(record, verdict=verdict, samples_s=(seconds["ours"],), facts=facts)
 
 

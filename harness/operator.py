@@ -73,6 +73,10 @@ class OperatorSpec(Protocol):
         """Return the floating-point operations of the declared algorithm."""
 
     @property
+    def least_flops(self) -> int:
+        """Return what is left of them where products that are zero whatever the operands hold are not computed."""
+
+    @property
     def least_bytes(self) -> int:
         """Return the bytes that must move even with an unlimited cache."""
 

@@ -22,7 +22,7 @@ X, Y, FIRST, LAST = 0, 32, 64, 96
 W, BIAS, BLOCKS, ROWS, TAPS, RUN = 128, 136, 144, 152, 160, 168
 BLOCK_JUMP, ROW_JUMP, TAP_JUMP = 176, 184, 192
 PIXEL_STEP, Y_STEP, FILTERS, ACCUMULATE, RELU, PARTIAL = 200, 208, 216, 224, 232, 240
-COUNT, X_ADVANCE, Y_ADVANCE = 248, 256, 264
+COUNT, X_ADVANCE, Y_ADVANCE, W_JUMP = 248, 256, 264, 272
 SEGMENTS = 4
 PIXELS = ("", " + r9", " + 2*r9", " + r10", " + 4*r9", " + r11", " + 2*r10", " + rbx", " + 8*r9")
 """Addresses of the pixels of a segment: r9 is the step, r10 three, r11 five and rbx seven of them."""
@@ -234,7 +234,8 @@ class Compute(Text):
         self(*self.step(0, prefetch=False), *self.advance(1), "dec r12", f"jnz {local('one')}")
         self.label("ran")
         for field, counter, label in ((TAP_JUMP, "r15", "tap"), (ROW_JUMP, "r13", "row"), (BLOCK_JUMP, "r14", "block")):
-            self(*self.jump(field), f"dec {counter}", f"jnz {local(label)}")
+            over = [f"add rax, qword ptr [rdi + {W_JUMP}]"] if label == "block" else []
+            self(*self.jump(field), *over, f"dec {counter}", f"jnz {local(label)}")
         self.label("summed")
 
 

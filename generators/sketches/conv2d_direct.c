@@ -6,7 +6,8 @@
  * they use. NHWC images may be read in place; then only strips along the border are copied. W is packed into panels [block][r][s][CB][NR]: ahead
  * of time (opw_prepare), once a call, or panel by panel where each is used once. NCHW is transposed on the way in and
  * out: Y goes through a strip [pixel][NR].
- * A tile is up to SEGMENTS segments of MR pixels of one row; the last of a row overlaps its neighbour.
+ * A tile is up to SEGMENTS segments of MR pixels of one row; the last of a row overlaps its neighbour. Kernel rows that
+ * see nothing but padding for all of a tile are left out.
  */
 /* Tiles */
 
@@ -20,8 +21,39 @@ struct work {
     const float *bias;
     int64_t filters;                 /* from the first panel on */
     int64_t pixel, row, result, result_row; /* floats between output columns and rows, in the buffer and in the results */
+    int64_t tap_row, w_row;                 /* floats between kernel rows, in the buffer and in a block of a panel */
+    int64_t block_jump;                     /* of a tile that needs all kernel rows */
+    int64_t above;                          /* kernel rows that the tile leaves out at the top */
     struct tile tile;
 };
+
+/* Sums that hide the latency of multiply-adds: a tile with as many may end where the next row needs other kernel rows. */
+enum { BUSY = 10 };
+
+/*
+ * Kernel rows that lie above and below the image for an output row, where their products are zeros. None where that is
+ * all of them, as zero is a sum, too.
+ */
+static inline void outside(const struct plan *p, int64_t y, int64_t *above, int64_t *below)
+{
+    int64_t top = y * p->stride - p->padding, bottom = top + (p->r - 1) * p->dilation - (p->h - 1);
+    *above = top < 0 ? quotient_up(-top, p->dilation) : 0;
+    *below = bottom > 0 ? quotient_up(bottom, p->dilation) : 0;
+    if (!p->finite || *above + *below >= p->r)
+        *above = *below = 0;
+}
+
+/* Let a tile begin `above` kernel rows later and end `below` earlier, in each block. */
+static inline void leave_out(struct work *work, int64_t segments, int64_t above, int64_t below)
+{
+    struct tile *tile = &work->tile;
+    work->above = above;
+    tile->rows = work->p->r - above - below;
+    tile->w_jump = 4 * (above + below) * work->w_row;
+    tile->block_jump = work->block_jump + 4 * (above + below) * work->tap_row;
+    for (int64_t i = 0; i < segments; i++)
+        tile->x[i] += above * work->tap_row;
+}
 
 /* Every filter of some tiles side by side, a panel at a time. */
 static inline void panels(struct work *work, compute *kernel, int64_t segments, int64_t count)
@@ -34,7 +66,7 @@ static inline void panels(struct work *work, compute *kernel, int64_t segments, 
         x[i] = tile->x[i];
         y[i] = tile->y[i];
     }
-    tile->w = work->w;
+    tile->w = work->w + work->above * work->w_row;
     tile->bias = work->bias;
     for (int64_t left = work->filters;; left -= p->nr) {
         tile->filters = least(left, p->nr);
@@ -64,11 +96,18 @@ static void tiles(struct work *work)
     int64_t mr = work->p->mr, columns = work->strip->columns;
     int64_t left = quotient_up(columns, mr) * work->strip->rows, row = 0, column = 0;
     while (left > 0) {
-        int64_t segments = least(work->p->rows, left), count = (columns - column) / (mr * work->p->rows);
+        int64_t segments = least(work->p->rows, left), count = (columns - column) / (mr * work->p->rows), above = 0, below = 0;
         count = most(1, least(count, most_tiles));
         tile->partial = 0;
         for (int64_t i = 0; i < segments; i++) {
-            int64_t begin = most(0, least(column, columns - mr));
+            int64_t begin = most(0, least(column, columns - mr)), top, bottom;
+            outside(work->p, work->strip->y + row, &top, &bottom);
+            if (i && (top != above || bottom != below) && i * mr * work->p->nr / LANES >= BUSY) {
+                segments = i;
+                break;
+            }
+            above = i ? least(above, top) : top;
+            below = i ? least(below, bottom) : bottom;
             tile->x[i] = work->pixels + row * work->row + begin * work->pixel;
             tile->y[i] = work->results + row * work->result_row + begin * work->result;
             tile->first[i] = column - begin;
@@ -80,6 +119,7 @@ static void tiles(struct work *work)
                 row++;
             }
         }
+        leave_out(work, segments, above, below);
         left -= segments * count;
         column += (count - 1) * segments * mr;
         if (column >= columns) {
@@ -99,14 +139,15 @@ static void passes(struct work *work, const float *pixels, const float *w)
     int64_t pitch = in_place ? p->c : p->cb, line = in_place ? p->w * p->c : work->strip->buffer_columns * p->cb;
     int64_t block_step = in_place ? p->cb : work->strip->buffer_rows * line;
     int together = p->dilation == 1 && pitch == p->cb;
-    tile->rows = p->r;
     tile->taps = together ? 1 : p->s;
     tile->run = together ? p->s * p->cb : p->cb;
     tile->tap_jump = 4 * (p->dilation * pitch - tile->run);
     tile->row_jump = 4 * p->dilation * (line - tile->taps * pitch);
     if (together)
         tile->row_jump = 4 * (line - p->dilation * pitch);
-    tile->block_jump = 4 * (block_step - p->r * p->dilation * line);
+    work->block_jump = 4 * (block_step - p->r * p->dilation * line);
+    work->tap_row = p->dilation * line;
+    work->w_row = p->s * p->cb * p->nr;
     tile->pixel_step = 4 * p->step * pitch;
     tile->y_step = 4 * work->result;
     work->pixel = p->step * pitch;
@@ -151,12 +192,22 @@ static void strip_of_group(const struct plan *p, const struct buffers *at, const
     }
 }
 
+static int all_finite(const float *w, int64_t count)
+{
+    float sum = 0; /* of what is zero for finite numbers, else NaN */
+    for (int64_t i = 0; i < count; i++)
+        sum += w[i] - w[i];
+    return sum == 0;
+}
+
 int opw_prepare(const struct opw_args *args, const struct opw_tunables *tunables, void *workspace)
 {
     struct plan p;
     make_plan(&p, args, tunables);
     for (int64_t group = 0; p.prepacked && group < p.groups; group++)
         pack_group(&p, args->operand[1], group, (float *)workspace + group * p.panels * p.depth * p.nr);
+    if (p.prepacked)
+        *verdict_of(&p, workspace) = all_finite(args->operand[1], p.f * p.channels * p.r * p.s);
     return 0;
 }
 
@@ -237,6 +288,7 @@ int opw_run(const struct opw_args *args, const struct opw_tunables *tunables, vo
 {
     struct plan p;
     make_plan(&p, args, tunables);
+    p.finite = p.prepacked && *verdict_of(&p, workspace) == 1;
     struct buffers at = {args->operand[0], args->operand[1], 0, args->operand[2], workspace};
     const void *const *kernels = tunables->kernel;
     if (args->dim[OPW_DIM_BIAS])

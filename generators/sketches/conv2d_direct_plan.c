@@ -11,6 +11,7 @@ struct plan {
     int64_t strip_rows, strip_columns; /* output rows and columns of a strip */
     int64_t top, bottom, left, right;  /* outputs whose windows lie inside the image: rows and columns, end excluded */
     int in_place, reused;
+    int finite; /* no weight is infinite or NaN, so what it makes of padding is zero */
     int outer; /* tiles go around panels, which then stay together in cache */
 };
 
@@ -105,10 +106,16 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     find_inside(p);
 }
 
+/* Panels that are kept; behind those of prepacked weights, whether all are finite (`opw_prepare`). */
 static int64_t panels_room(const struct plan *p)
 {
     int64_t kept = p->prepacked ? p->panels * p->groups : p->reused ? p->panels : 0;
-    return quotient_up(kept * p->depth * p->nr, LANES) * LANES;
+    return (quotient_up(kept * p->depth * p->nr, LANES) + p->prepacked) * LANES;
+}
+
+static float *verdict_of(const struct plan *p, void *workspace)
+{
+    return (float *)workspace + panels_room(p) - LANES;
 }
 
 /* Strips have at most the usual rows; the last of a long row takes what is too short for a segment. */

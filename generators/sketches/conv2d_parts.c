@@ -21,6 +21,7 @@ struct tile {
     int64_t pixel_step, y_step;
     int64_t filters, accumulate, relu, partial;
     int64_t count, x_advance, y_advance; /* tiles side by side; the kernel moves x and y on */
+    int64_t w_jump; /* weights between blocks that the tile does not need */
 };
 
 typedef void compute(struct tile *tile);

@@ -82,7 +82,7 @@ def compare_on_gpu(
         facts |= {"peak_gflops": peak, "peak_fraction": facts["throughput_gflops"] / peak}
     for session in sessions.values():
         session.close()
-    verdict = below_floor(median(bursts[OURS]), spec.flops, max(float(fact.value) for fact in target.peak_gflops.values()))
+    verdict = below_floor(median(bursts[OURS]), spec.least_flops, max(float(fact.value) for fact in target.peak_gflops.values()))
     return replace(record, verdict=verdict, samples_s=tuple(bursts[OURS]), facts=facts)
 
 

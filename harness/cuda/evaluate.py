@@ -60,7 +60,7 @@ class CudaEvaluator:
             timing = session.time(timeout_s=timeout_s(self._spec), samples=SAMPLES, budget_s=SLICE_S, collect=False)
             if timing is None:
                 return Evaluation(verdict=session.verdict)
-        verdict = below_floor(min(timing.cpu_s), self._spec.flops, self._peak_gflops)
+        verdict = below_floor(min(timing.cpu_s), self._spec.least_flops, self._peak_gflops)
         return Evaluation(verdict=verdict, samples_s=timing.cpu_s, cost_s=median(timing.cpu_s) if verdict.ok else inf)
 
 

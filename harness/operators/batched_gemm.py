@@ -83,6 +83,11 @@ class BatchedGemmSpec:
         return self.batch * self.one.flops
 
     @property
+    def least_flops(self) -> int:
+        """Return all of them."""
+        return self.flops
+
+    @property
     def least_bytes(self) -> int:
         """Return the bytes of every matrix once, of C twice where it is read too; of a shared B once."""
         shared = self.k * self.n * self.dtype.bytes * (self.batch - 1) if self.shared_b and self.flops else 0

@@ -105,6 +105,11 @@ class Conv2dSpec:
         return 2 * self.n * self.f * self.oh * self.ow * self.depth
 
     @property
+    def least_flops(self) -> int:
+        """Return those of products with pixels of the image."""
+        return 2 * self.n * self.f * self.c // self.groups * _inside(self.h, self.r, self.oh, self) * _inside(self.w, self.s, self.ow, self)
+
+    @property
     def depth(self) -> int:
         """Return how many products one output sums."""
         return self.c // self.groups * self.r * self.s
@@ -264,6 +269,12 @@ class Conv2dSpec:
 
 def _output_extent(image: int, kernel: int, spec: Conv2dSpec) -> int:
     return (image + 2 * spec.padding - spec.dilation * (kernel - 1) - 1) // spec.stride + 1
+
+
+def _inside(image: int, kernel: int, outputs: int, spec: Conv2dSpec) -> int:
+    """Return for how many outputs of a column (or row) and kernel rows (or columns) there is a pixel of the image."""
+    first = (o * spec.stride - spec.padding for o in range(outputs))
+    return sum(0 <= begin + k * spec.dilation < image for begin in first for k in range(kernel))
 
 
 def _touched(image: int, kernel: int, spec: Conv2dSpec) -> int:

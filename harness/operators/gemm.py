@@ -145,6 +145,11 @@ class GemmSpec:
         return 2 * self.m * self.n * self.k if self.alpha else 0
 
     @property
+    def least_flops(self) -> int:
+        """Return all of them."""
+        return self.flops
+
+    @property
     def least_bytes(self) -> int:
         """Return the bytes of A, B and C once each, C twice where it is read too."""
         product = self.m * self.k + self.k * self.n if self.flops else 0
