@@ -223,8 +223,8 @@ def rows(records: Sequence[Record], words: str) -> Iterable[str]:
         for name, case in sorted(chosen.items()):
             ratios = {p.name: f"{p.ratio:.2f} [{p.ratio_low:.2f}, {p.ratio_high:.2f}]" for p in case.peers if p.ok and p.ratio}
             control = f"{case.a_a.low:.2f} to {case.a_a.high:.2f}" if case.a_a else ""
-            rate = f"{moved[name] / case.flops * case.throughput_gflops:.1f}" if moved[name] and case.flops else ""
-            speed = f"{case.throughput_gflops:.1f} | {100 * case.peak_fraction:.0f}% | {rate}"
+            rate = f"{moved[name] / case.flops * case.throughput_gflops:.1f}" if case.ok and moved[name] and case.flops else ""
+            speed = f"{case.throughput_gflops:.1f} | {100 * case.peak_fraction:.0f}% | {rate}" if case.ok else f"{case.verdict} | |"
             yield f"| {name.removeprefix('host-')} | {speed} | {' | '.join(ratios.get(peer, '') for peer in peers)} | {control} |"
         yield ""
 

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generators.generator import Expert
@@ -126,6 +126,8 @@ def test_conv_is_exact(spec, index, seed, families, layout, shared_worker):
 
 
 @settings(max_examples=25)
+@example(spec=Conv2dSpec(n=1, c=8, h=6, w=9, f=20, r=3, s=3, padding=1, prepacked=True), index=0, seed=1)
+@example(spec=Conv2dSpec(n=1, c=8, h=6, w=9, f=20, r=4, s=2, padding=3, dilation=2, stride=2, prepacked=True), index=1, seed=2)
 @given(spec=drawn_specs, index=st.integers(0, 99), seed=st.integers(0, 99))
 def test_conv_spreads_nan_and_infinity_as_numpy_does(spec, index, seed, families, layout, shared_worker):
     spec = replace(spec, layout=layout)

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -228,6 +229,14 @@ def test_prices():
     assert (conv.flops, conv.least_bytes) == (2 * 2 * 7 * 6 * 3, 4 * (2 * 3 * 6 + 21 + 2 * 7 * 6))
     depthwise = replace(conv, f=3, groups=3, bias=True)
     assert (depthwise.flops, depthwise.least_bytes) == (2 * 2 * 3 * 6, 4 * (2 * 3 * 6 + 3 + 3 + 2 * 3 * 6))
+
+
+@pytest.mark.parametrize("given", [{}, {"stride": 2}, {"dilation": 2, "padding": 3}, {"h": 2, "w": 1, "padding": 4, "stride": 3}, {"padding": 0}, {"groups": 3, "f": 6}])
+def test_least_flops_are_those_of_pixels_that_exist(given):
+    spec = replace(Conv2dSpec(n=2, c=3, h=6, w=7, f=4, r=3, s=2, padding=1), **given)
+    ones = {one.name: np.ones(one.shape) for one in spec.operands() if one.name in "XW"}
+
+    assert 2 * spec.reference(ones).sum() == spec.least_flops <= spec.flops
 
 
 # Neighbours

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.regimes import KEPT, by_machine, goal_cases, judged, kept, table
-from harness.record import Record
+from benchmarks.regimes import KEPT, by_machine, goal_cases, judged, kept, rows, table
+from harness.record import Outcome, Record, Verdict
 from reports.reference import read_records
 from suites.selftest.report_records import FACTS, PEER, RECORD
 
@@ -86,6 +86,13 @@ def test_machines_stand_side_by_side():
 
     assert "| small SGEMM | x libxsmm or mkl_jit, mean 1.00 | 1.50 met so far (1 of 5) | 1.50 met so far (1 of 5) |" in text
     assert "| bf16 GEMM in AMX | x best, mean 1.30 | no amx_bf16 | not measured |" in text
+
+
+def test_a_case_that_failed_is_a_row_with_its_verdict():
+    facts = {name: value for name, value in FACTS.items() if name not in ("throughput_gflops", "peak_fraction", "peers")}
+    failed = replace(RECORD, case=SMALL[0], verdict=Verdict(outcome=Outcome.CRASH, reason="gone"), samples_s=(), facts=facts)
+
+    assert "| sgemm-4x4x4 | CRASH | | |" in "\n".join(rows([failed], "sgemm-4x"))
 
 
 def test_several_threads_are_held_against_one():
