@@ -81,7 +81,9 @@ SCATTERS = "vscatter{d,q}{ps,pd} vpscatter{d,q}{d,q}"
 PREFETCHES = "prefetch{t0,t1,t2,nta,w,wt1}"
 
 SCALAR_WRITE = "mov movabs movzx movsx movsxd pdep pext rorx sarx shlx shrx movbe movnti"
-SCALAR_WRITE_FLAGS = "popcnt lzcnt tzcnt andn blsi blsr blsmsk bextr bzhi"
+SCALAR_WRITE_FLAGS = "popcnt andn blsi blsr blsmsk bextr bzhi"
+SCALAR_WRITE_FLAGS_PARTLY = "lzcnt tzcnt"
+"""Flags that the manual leaves undefined: Intel's processors write them, AMD's leave them as they were. So of mul and imul."""
 SCALAR_UPDATE = "not bswap"
 SCALAR_UPDATE_FLAGS = "add sub and or xor neg"
 SCALAR_UPDATE_FLAGS_PARTLY = "adc sbb inc dec sh{l,r} sal sar ro{l,r} adcx adox bs{f,r} imul"
@@ -110,6 +112,7 @@ def _table() -> dict[str, Effect]:
         (PREFETCHES, Effect(leading="", form=Form.PREFETCH)),
         (SCALAR_WRITE, Effect(leading="w")),
         (SCALAR_WRITE_FLAGS, Effect(leading="w", writes=FLAGS)),
+        (SCALAR_WRITE_FLAGS_PARTLY, Effect(leading="w", reads=FLAGS, writes=FLAGS)),
         (SCALAR_UPDATE, Effect(leading="u")),
         (SCALAR_UPDATE_FLAGS, Effect(leading="u", writes=FLAGS)),
         (SCALAR_UPDATE_FLAGS_PARTLY, Effect(leading="u", reads=FLAGS, writes=FLAGS)),
@@ -118,7 +121,7 @@ def _table() -> dict[str, Effect]:
         (f"set{CONDITIONS}", Effect(leading="w", reads=FLAGS)),
         ("lea", Effect(leading="w", form=Form.ADDRESS)),
         ("mulx", Effect(leading="ww", reads=frozenset({"rdx"}))),
-        ("mul", Effect(leading="", reads=frozenset({"rax", "rdx"}), writes=frozenset({"rax", "rdx"}) | FLAGS)),
+        ("mul", Effect(leading="", reads=frozenset({"rax", "rdx"}) | FLAGS, writes=frozenset({"rax", "rdx"}) | FLAGS)),
         ("cdq cqo", Effect(leading="", reads=frozenset({"rax"}), writes=frozenset({"rdx"}))),
         ("cwde cdqe", Effect(leading="", reads=frozenset({"rax"}), writes=frozenset({"rax"}))),
         ("vzeroupper", Effect(leading="", reads=_ALL_VECTORS, writes=_ALL_VECTORS)),

@@ -315,7 +315,7 @@ def test_lines_touch_what_they_claim_and_nothing_else(samples, wide, tmp_path):
     excused = "|".join(pattern for feature, pattern in FEATURES.items() if feature not in CPUINFO)
     idle = {line.split()[0] for line in samples} - {line.split()[0] for line in compress(samples, ran)}
 
-    assert not wrong
+    assert not wrong, "\n".join(wrong)
     assert not [mnemonic for mnemonic in sorted(idle) if not re.fullmatch(excused, mnemonic)]
 
 
