@@ -71,6 +71,7 @@ class Evaluator:
         `peak_gflops` measures the machine's peak; it is asked again when a candidate seems to exceed what is known.
         """
         self._worker, self._arena, self._spec = worker, arena, case.spec
+        self._least_flops = case.spec.least_flops
         self._measure_peak, self._peak_gflops = peak_gflops, peak_gflops()
         self._operands = exact_operands(case.spec, np.random.default_rng([seed, 1]))
         arena.fill(self._operands)
@@ -185,11 +186,11 @@ class Evaluator:
 
     def _judge(self, timings: Sequence[Timing], best_s: float) -> Verdict:
         """Look for contradictions, for more speed than there is, and at the output of the last timed call."""
-        if not below_floor(best_s, self._spec.least_flops, self._peak_gflops).ok:
+        if not below_floor(best_s, self._least_flops, self._peak_gflops).ok:
             self._peak_gflops = max(self._peak_gflops, self._measure_peak())
         verdicts = (
             *map(contradiction, timings),
-            below_floor(best_s, self._spec.least_flops, self._peak_gflops),
+            below_floor(best_s, self._least_flops, self._peak_gflops),
             OK if self._accumulates else self._compare(),
         )
         return next((verdict for verdict in verdicts if not verdict.ok), OK)

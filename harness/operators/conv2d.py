@@ -107,7 +107,8 @@ class Conv2dSpec:
     @property
     def least_flops(self) -> int:
         """Return those of products with pixels of the image."""
-        return 2 * self.n * self.f * self.c // self.groups * _inside(self.h, self.r, self.oh, self) * _inside(self.w, self.s, self.ow, self)
+        products = len(_taps(self.h, self.r, self)) * len(_taps(self.w, self.s, self))
+        return 2 * self.n * self.f * self.c // self.groups * products
 
     @property
     def depth(self) -> int:
@@ -119,7 +120,7 @@ class Conv2dSpec:
         """Return the bytes of W, bias and Y, and of the elements of X that some output needs, once each."""
         elements = self.f * (self.n * self.oh * self.ow + int(self.bias))
         if self.flops:
-            image = _touched(self.h, self.r, self) * _touched(self.w, self.s, self)
+            image = len({*_taps(self.h, self.r, self)}) * len({*_taps(self.w, self.s, self)})
             elements += self.n * self.c * image + self.f * self.depth
         return elements * self.dtype.bytes
 
@@ -139,7 +140,7 @@ class Conv2dSpec:
                 name=name,
                 mode="out" if name == "Y" else "in",
                 shape=shape,
-                strides=_tight(shape),
+                strides=tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape))),
                 dtype=self.dtype,
                 constant=self.prepacked and name == "W",
             )
@@ -271,22 +272,11 @@ def _output_extent(image: int, kernel: int, spec: Conv2dSpec) -> int:
     return (image + 2 * spec.padding - spec.dilation * (kernel - 1) - 1) // spec.stride + 1
 
 
-def _inside(image: int, kernel: int, outputs: int, spec: Conv2dSpec) -> int:
-    """Return for how many outputs of a column (or row) and kernel rows (or columns) there is a pixel of the image."""
-    first = (o * spec.stride - spec.padding for o in range(outputs))
-    return sum(0 <= begin + k * spec.dilation < image for begin in first for k in range(kernel))
-
-
-def _touched(image: int, kernel: int, spec: Conv2dSpec) -> int:
-    """Return how many rows (or columns) of an image some output reads."""
+def _taps(image: int, kernel: int, spec: Conv2dSpec) -> list[int]:
+    """Return the rows (or columns) of an image that outputs read, each as often as one does."""
     outputs = range(_output_extent(image, kernel, spec))
     taps = (o * spec.stride + k * spec.dilation - spec.padding for o in outputs for k in range(kernel))
-    return len({tap for tap in taps if 0 <= tap < image})
-
-
-def _tight(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides of a row-major array without gaps."""
-    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return [tap for tap in taps if 0 <= tap < image]
 
 
 def _parse(rest: str, dtype: DType) -> Conv2dSpec:
