@@ -75,10 +75,14 @@ def all_sets() -> dict[str, Set]:
     ]
     first = [layers.RESNET50[0], layers.VGG16[0], layers.UNET[0]]
     for batch, goal in ((1, "1.3 geomean"), (32, "1.06 geomean"), (128, "1.03 geomean")):
-        networks = [*layers.RESNET50[1:], *layers.VGG16[1:], *(layers.UNET[1:] if batch < 128 else ())]
+        networks = [*layers.RESNET50[1:], *layers.VGG16[1:], *layers.UNET[1:]]
         specs = tuple(dict.fromkeys(convs(networks, batch, DType.F16)))
         sets.append(Set(name=f"conv-fp16-{batch}", goal=goal, specs=specs))
         sets.append(Set(name=f"conv-first-{batch}", goal="2.0", specs=convs(first, batch, DType.F16)))
+    figure = [dict(zip(("n", "c", "h", "f", "r"), layer, strict=True)) for layer in layers.PAPER_GPU]
+    for dtype, goal in ((DType.F16, "1.06 geomean"), (DType.F32, "1.5 geomean")):
+        specs = tuple(Conv2dSpec(**one, w=one["h"], s=one["r"], padding=one["r"] // 2, layout="nhwc", dtype=dtype) for one in figure)
+        sets.append(Set(name=f"conv-paper-{dtype.value}", goal=goal, specs=specs))
     depthwise = tuple(replace(one, groups=one.c) for one in convs(layers.DEPTHWISE, 32, DType.F16))
     sets.append(Set(name="depthwise-32", goal="none set; MobileNet-V2", specs=depthwise))
     sets.append(Set(name="conv-fp32-32", goal="1.5 geomean", specs=convs(layers.RESNET50[1:], 32, DType.F32)))

@@ -166,16 +166,23 @@ def by_nvcc() -> bool:
     return nvcc.wanted() or (not library_candidates("libnvrtc") and nvcc.nvcc() is not None)
 
 
-def translate(arch: str, name: str, text: bytes) -> tuple[int, bytes, str]:
+def header_options() -> tuple[str, ...]:
+    """Return options for text that includes CUDA's headers, which NVRTC does not look for by itself; ours includes none."""
+    wheels, toolkit = wheel_folder(), Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    places = [root / "include" for root in (wheels, toolkit) if root]
+    return tuple(f"-I{path}" for place in places for path in (place, place / "cccl") if path.is_dir())
+
+
+def translate(arch: str, name: str, text: bytes, options: Sequence[str] = ()) -> tuple[int, bytes, str]:
     """Compile; return the compiler's status, the cubin (or PTX for ``compute_``) and the log."""
-    return nvcc.translate(arch, name, text, OPTIONS) if by_nvcc() else _by_nvrtc(arch, name, text)
+    return (nvcc.translate if by_nvcc() else _by_nvrtc)(arch, name, text, (*OPTIONS, *options))
 
 
-def _by_nvrtc(arch: str, name: str, text: bytes) -> tuple[int, bytes, str]:
+def _by_nvrtc(arch: str, name: str, text: bytes, options: Sequence[str]) -> tuple[int, bytes, str]:
     library, program, size = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     library.nvrtcCreateProgram(ctypes.byref(program), text, f"{name}.cu".encode(), 0, None, None)
-    options = [f"--gpu-architecture={arch}".encode(), *(option.encode() for option in OPTIONS)]
-    status = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
+    given = [option.encode() for option in (f"--gpu-architecture={arch}", *options)]
+    status = library.nvrtcCompileProgram(program, len(given), (ctypes.c_char_p * len(given))(*given))
 
     def fetched(what: str) -> bytes:
         getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))

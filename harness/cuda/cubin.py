@@ -1,19 +1,26 @@
 """
 What a cubin says of the arguments its kernels take; it is an ELF file, whose ``.nv.info.KERNEL`` sections list them.
 
+PTX, which the driver compiles for whatever GPU is there, says it in the head of each ``.entry``.
+
 The driver reads as many arguments as the kernel has, whatever a launch gives it: one too few is read from beyond the
 list. A plan that comes from a language model is therefore held against the kernel before it is ever launched.
 """
 
+import re
 import struct
 from functools import lru_cache
 from pathlib import Path
 
 from harness.errors import ToolchainError
 
+PTX_BEGINS = b"//"
+"""Both compilers begin PTX with a comment that names them."""
 SIZED, PARAMETER = 4, 0x17
 """The format of an entry that has a length, and the kind of entry that describes a parameter (CUDA binary utilities)."""
 INFO = ".nv.info."
+PTX_PARAMETER = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.[a-z](\d+)\s+(?:\.ptr\S*\s+(?:\.\w+\s+)*(?:\d+\s+)?)?[\w$]+(?:\[(\d+)\])?")
+"""A parameter of an entry (PTX ISA, parameter state space): its bits, and how many elements an array has."""
 
 
 @lru_cache(maxsize=512)
@@ -21,6 +28,8 @@ def parameter_bytes(cubin: Path, kernel: str) -> tuple[int, ...] | None:
     """Return the size of each parameter of a kernel, in order; None where the file (an artefact) holds no kernel of that name."""
     data = cubin.read_bytes()
     try:
+        if data.startswith(PTX_BEGINS):
+            return _of_ptx(data.decode(), kernel)
         sections = _sections(data)
         if f".text.{kernel}" not in sections:
             return None
@@ -55,3 +64,10 @@ def _parameters(info: bytes) -> tuple[int, ...]:
             found[number] = packed >> 18
         at += 4 + (length if form == SIZED else 0)
     return tuple(found[number] for number in sorted(found))
+
+
+def _of_ptx(text: str, kernel: str) -> tuple[int, ...] | None:
+    head = re.search(rf"\.entry\s+{re.escape(kernel)}\s*\(([^)]*)\)", text)
+    if head is None:
+        return None
+    return tuple(int(bits) // 8 * int(count or 1) for bits, count in PTX_PARAMETER.findall(head[1]))

@@ -57,8 +57,8 @@ def error_name(status: int) -> str:
 
 
 def check(call: str, *args: object) -> None:
-    """Make a driver call; raise `CudaError` unless it succeeds."""
-    status = getattr(library(), call)(*args)
+    """Make a driver call, whole numbers in 64 bits (ctypes takes them for C's int); raise `CudaError` unless it succeeds."""
+    status = getattr(library(), call)(*(ctypes.c_int64(arg) if isinstance(arg, int) else arg for arg in args))
     if status:
         raise CudaError(call, status)
 
@@ -197,12 +197,13 @@ class Module:
             check("cuFuncSetAttribute", self._function, NON_PORTABLE_CLUSTER, I32(1))
 
     def launch(
-        self, grid: Sequence[int], block: int, shared_bytes: int, stream: PTR, args: Sequence[object], early: bool = False
+        self, grid: Sequence[int], block: int | Sequence[int], shared_bytes: int, stream: PTR, args: Sequence[object], early: bool = False
     ) -> None:
         """Launch, ``early``: while the kernel before ends; ``args`` are ctypes values. Clusters are part of the kernel."""
+        block = [block, 1, 1] if isinstance(block, int) else block
         pointers = (PTR * len(args))(*(ctypes.addressof(arg) for arg in args))
         attribute = _Attribute(id=EARLY, value=1)
-        launch = _Launch(*grid, block, 1, 1, shared_bytes, stream, ctypes.pointer(attribute), int(early))
+        launch = _Launch(*grid, *block, shared_bytes, stream, ctypes.pointer(attribute), int(early))
         check("cuLaunchKernelEx", ctypes.byref(launch), self._function, pointers, None)
 
 

@@ -6,7 +6,9 @@ static __device__ void put(void *to, u64 i, float x, int kind) {
   else if (kind == 1) { u16 y; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x)); ((u16 *)to)[i] = y; }
   else if (kind == 2) { u32 y; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(0.f), "f"(x)); ((u16 *)to)[i] = (u16)y; }
   else if (kind == 4) ((int *)to)[i] = (int)x;
+#if __CUDA_ARCH__ >= 890  // older ones have no fp8, nor operands of it
   else if (kind == 5) { u16 y; asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(y) : "f"(0.f), "f"(x)); ((unsigned char *)to)[i] = (unsigned char)y; }
+#endif
   else ((signed char *)to)[i] = (signed char)x;
 }
 // kind: 0 fp32, 1 fp16, 2 bf16, 3 int8, 4 int32, 5 fp8; sparse 0: normal reals; else one element in `sparse` is -1 or 1, the others 0
