@@ -52,6 +52,14 @@ def chosen_values(asked: Sequence[str], sketch: str, guess: Mapping[str, int]) -
     return chosen
 
 
+def chosen_sketch(serving: Sequence[Sketch], name: str | None) -> Sketch:
+    """Return the sketch of a name, the first where none is asked for; raise `BadRequest` for one that does not serve."""
+    found = [one for one in serving if name in (None, one.name)]
+    if not found:
+        raise BadRequest(f"no sketch {name} serves this; choose {', '.join(one.name for one in serving)}")
+    return found[0]
+
+
 def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: str, published: bool) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield names and values: the first guess, the published structures, then every legal combination of what was asked."""
     yield "first guess", dict(guess)
@@ -90,13 +98,14 @@ def main() -> None:
     parser.add_argument("operator", help='as in a prompt: "fp32 GEMM 512x512x512"')
     parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
     parser.add_argument("--published", action="store_true", help="add the structures of published kernels")
+    parser.add_argument("--sketch", help="which of the sketches that serve the operator; the first, if none is named")
     parser.add_argument("--without-costs", action="store_true", help="the model without one of its costs at a time, instead of other memories")
     chosen = parser.parse_intermixed_args()
     spec = parse_prompt(f"{chosen.operator} on this machine").spec
     with Store.open(default_store()) as store:
         bench, author = Workbench(store), Expert()
         target = bench.target(chosen.target)
-        sketch = author.sketches(target, spec)[0]
+        sketch = chosen_sketch(author.sketches(target, spec), chosen.sketch)
         builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
         models, at = (without_costs if chosen.without_costs else memory_models)(target), sample(spec, TUNED_FLOPS)
         print(f"{spec.slug}, {sketch.name}; GFLOP/s {' / '.join(models)}, of {target.peak(spec.dtype.value)}")
