@@ -4,7 +4,7 @@ Kernel script for AArch64 Advanced SIMD (NEON): direct convolution, fp32, output
 A standalone program (generators/CONTRACT.md): a JSON list of parameter sets on stdin, a JSON list of kernel sets on
 stdout. Parameters: vector_bits (128), mr (pixels of a segment), rows (segments of a tile), nr (filters of a tile),
 unroll (channels a turn), wide (1: four channels of a pixel are one load, which needs a register for each pixel; 0: a
-load for each), prefetch_w (channels ahead, 0 = off), roles. A tile is `rows` segments of MR pixels, each at a base of
+load for each), roles. A tile is `rows` segments of MR pixels, each at a base of
 its own, by NR filters: a step multiplies NR/4 vectors of packed weights by element with one channel of every pixel.
 Each pixel has a pointer, and one offset moves them all.
 Roles: compute (all segments), compute_1, compute_2, compute_3 (fewer segments).
@@ -23,7 +23,7 @@ W, BIAS, BLOCKS, ROWS, TAPS, RUN = 128, 136, 144, 152, 160, 168
 BLOCK_JUMP, ROW_JUMP, TAP_JUMP = 176, 184, 192
 PIXEL_STEP, Y_STEP, FILTERS, ACCUMULATE, RELU, PARTIAL = 200, 208, 216, 224, 232, 240
 COUNT, X_ADVANCE, Y_ADVANCE, W_JUMP = 248, 256, 264, 272
-SEGMENTS, LANES, LINE, REGISTERS = 4, 4, 64, 32
+SEGMENTS, LANES, REGISTERS = 4, 4, 32
 PIXELS = [f"x{i}" for i in (*range(10, 18), *range(19, 29), 30)]
 """Pointers to the pixels; x0 is the tile, x1 the weights, x2 the offset, x3 to x6 count the loops, x7 to x9 are spare."""
 SAVED = [("x19", "x20"), ("x21", "x22"), ("x23", "x24"), ("x25", "x26"), ("x27", "x28"), ("x30", "x29")]
@@ -50,7 +50,7 @@ class Compute(Text):
     def __init__(self, parameters: dict, role: str) -> None:
         self.mr, self.nr, self.unroll = parameters["mr"], parameters["nr"], parameters["unroll"]
         self.rows = parameters["rows"] if role == "compute" else int(role.removeprefix("compute_"))
-        self.wide, self.prefetch_w = parameters["wide"], parameters["prefetch_w"]
+        self.wide = parameters["wide"]
         self.pixels, self.nv = self.rows * self.mr, self.nr // LANES
         self.first_w = self.pixels * self.nv
         self.first_x = self.first_w + self.nv
@@ -60,7 +60,7 @@ class Compute(Text):
             raise ValueError(f"{tile}: no such tile")
         if self.spare < (self.pixels if self.wide else 1) or (self.wide and self.unroll % LANES):
             raise ValueError(f"{tile} wide={self.wide} unroll={self.unroll}: the tile does not fit the registers")
-        tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_w{self.wide}_p{self.prefetch_w}"
+        tag = f"m{self.mr}_r{self.rows}_n{self.nr}_u{self.unroll}_w{self.wide}"
         super().__init__(f"neon_conv_{tag}", "%")
 
     def acc(self, pixel: int, vector: int) -> int:
@@ -189,15 +189,9 @@ class Compute(Text):
         return [f"fmla v{self.acc(pixel, j)}.4s, v{self.first_w + j}.4s, v{x}.s[{lane}]" for j in range(self.nv)]
 
     def with_weights(self, step: int, products: list[list[str]]) -> list[str]:
-        """Load the weights of a step, ask for those that come later, then multiply."""
-        width = 4 * self.nr
-        code, ahead = vectors("x1", step * width, self.first_w, self.nv), []
-        if self.prefetch_w:
-            lines = range(-(-width * step // LINE) * LINE, width * (step + 1), LINE)
-            ahead = [f"prfm pldl1keep, [x1, #{at + width * self.prefetch_w}]" for at in lines]
-        for product in products:
-            code += [*product, *([ahead.pop(0)] if ahead else [])]
-        return code
+        """Load the weights of a step, then multiply."""
+        loads = vectors("x1", 4 * step * self.nr, self.first_w, self.nv)
+        return loads + [line for product in products for line in product]
 
     def turn(self, steps: int) -> list[str]:
         """`steps` steps and the weights' pointer."""
