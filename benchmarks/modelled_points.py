@@ -6,11 +6,12 @@ Time chosen points of a sketch on an emulated target, under every memory model.
     python -m benchmarks.modelled_points a76 "fp32 GEMM 512x512x512" --without-costs
 
 Every legal combination of the values is built and timed at the points of a tuning evaluation; tunables that are not
-named keep the values of the first guess, which is the first line. `--published` adds the published kernels of the
-target's instruction set that are points of our space: OpenBLAS's C910V kernel (16 x 4, elements of the narrow side
-copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our C is the transpose of its) and ACL's
-a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the model's costs away one at a time instead
-of changing its memory: what a kernel gains is what that cost bounds it by. For finding out, not for results.
+named keep the values of the first guess, which is the first line. `--sketch` names one where several serve.
+`--published` adds the published kernels of the target's instruction set that are points of our space: OpenBLAS's C910V
+kernel (16 x 4, elements of the narrow side copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our
+C is the transpose of its) and ACL's a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the
+model's costs away one at a time instead of changing its memory: what a kernel gains is what that cost bounds it by. For
+finding out, not for results.
 """
 
 import argparse
