@@ -6,11 +6,12 @@ Time chosen points of a sketch on an emulated target, under every memory model.
     python -m benchmarks.modelled_points a76 "fp32 GEMM 512x512x512" --without-costs
 
 Every legal combination of the values is built and timed at the points of a tuning evaluation; tunables that are not
-named keep the values of the first guess, which is the first line. `--published` adds the published kernels of the
-target's instruction set that are points of our space: OpenBLAS's C910V kernel (16 x 4, elements of the narrow side
-copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our C is the transpose of its) and ACL's
-a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the model's costs away one at a time instead
-of changing its memory: what a kernel gains is what that cost bounds it by. For finding out, not for results.
+named keep the values of the first guess, which is the first line. `--sketch` names one where several serve.
+`--published` adds the published kernels of the target's instruction set that are points of our space: OpenBLAS's C910V
+kernel (16 x 4, elements of the narrow side copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our
+C is the transpose of its) and ACL's a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the
+model's costs away one at a time instead of changing its memory: what a kernel gains is what that cost bounds it by. For
+finding out, not for results.
 """
 
 import argparse
@@ -52,6 +53,14 @@ def chosen_values(asked: Sequence[str], sketch: str, guess: Mapping[str, int]) -
     return chosen
 
 
+def chosen_sketch(serving: Sequence[Sketch], name: str | None) -> Sketch:
+    """Return the sketch of a name, the first where none is asked for; raise `BadRequest` for one that does not serve."""
+    found = [one for one in serving if name in (None, one.name)]
+    if not found:
+        raise BadRequest(f"no sketch {name} serves this; choose {', '.join(one.name for one in serving)}")
+    return found[0]
+
+
 def points(sketch: Sketch, guess: Mapping[str, int], asked: Sequence[str], isa: str, published: bool) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield names and values: the first guess, the published structures, then every legal combination of what was asked."""
     yield "first guess", dict(guess)
@@ -90,13 +99,14 @@ def main() -> None:
     parser.add_argument("operator", help='as in a prompt: "fp32 GEMM 512x512x512"')
     parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
     parser.add_argument("--published", action="store_true", help="add the structures of published kernels")
+    parser.add_argument("--sketch", help="which of the sketches that serve the operator; the first, if none is named")
     parser.add_argument("--without-costs", action="store_true", help="the model without one of its costs at a time, instead of other memories")
     chosen = parser.parse_intermixed_args()
     spec = parse_prompt(f"{chosen.operator} on this machine").spec
     with Store.open(default_store()) as store:
         bench, author = Workbench(store), Expert()
         target = bench.target(chosen.target)
-        sketch = author.sketches(target, spec)[0]
+        sketch = chosen_sketch(author.sketches(target, spec), chosen.sketch)
         builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
         models, at = (without_costs if chosen.without_costs else memory_models)(target), sample(spec, TUNED_FLOPS)
         print(f"{spec.slug}, {sketch.name}; GFLOP/s {' / '.join(models)}, of {target.peak(spec.dtype.value)}")
