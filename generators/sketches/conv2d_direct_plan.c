@@ -102,7 +102,7 @@ static void make_plan(struct plan *p, const struct opw_args *args, const struct 
     p->strip_columns = p->oh == 1 ? least(p->ow, most(1, mc / p->mr) * p->mr) : p->ow;
     p->strip_rows = p->oh == 1 ? 1 : quotient_up(p->oh, quotient_up(p->oh, most(1, mc / most(p->ow, 1))));
     p->in_place = !t->value[OPW_COPY] && p->nhwc && p->from == 1 && p->ow >= p->mr && p->blocks * p->cb == p->channels;
-    p->reused = p->n > 1 || p->strip_rows < p->oh || p->strip_columns < p->ow || p->outer || p->in_place;
+    p->reused = PANELS_KEPT || p->n > 1 || p->strip_rows < p->oh || p->strip_columns < p->ow || p->outer || p->in_place;
     find_inside(p);
 }
 

@@ -50,3 +50,6 @@ static NOINLINE void transpose_any(const float *from, int64_t from_step, float *
         }
     }
 }
+
+/* Panels of weights that one strip alone uses are packed just before it does. */
+enum { PANELS_KEPT = 0 };

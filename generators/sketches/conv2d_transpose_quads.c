@@ -52,3 +52,6 @@ static NOINLINE void transpose_any(const float *from, int64_t from_step, float *
         transpose_along(from + row * from_step, from_step, to + row, to_step, most(QUAD, count), columns);
     }
 }
+
+/* All panels of weights are packed before they are used, be it for one strip: a batch's time is told from one image and two. */
+enum { PANELS_KEPT = 1 };
