@@ -10,8 +10,9 @@ named keep the values of the first guess, which is the first line. `--sketch` na
 `--published` adds the published kernels of the target's instruction set that are points of our space: OpenBLAS's C910V
 kernel (16 x 4, elements of the narrow side copied into vectors, vfmacc.vv, operands of the next step loaded ahead; our
 C is the transpose of its) and ACL's a64_sgemm_8x12 (by-element FMLA on 24 accumulators). `--without-costs` takes the
-model's costs away one at a time instead of changing its memory: what a kernel gains is what that cost bounds it by. For
-finding out, not for results.
+model's costs away one at a time instead of changing its memory: what a kernel gains is what that cost bounds it by.
+`--split` times the points of a measurement and says what part of the whole grows with which of the sizes that are cut:
+of a GEMM with m alone (packing A), with n alone (packing B), with both (products and C). For finding out, not for results.
 """
 
 import argparse
@@ -19,6 +20,9 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
+
+import numpy as np
 
 from benchmarks import finish
 from generators.generator import Expert
@@ -27,9 +31,11 @@ from harness.kernel import Candidate, Sketch
 from harness.library_times import time_sample
 from harness.modelled import PUBLISHED as AS_PUBLISHED
 from harness.modelled import memory_models
+from harness.operator import OperatorSpec
 from harness.prompt import parse_prompt
 from harness.record import Verdict
-from harness.sampling import TUNED_FLOPS, sample
+from harness.runners.native import NativeObject
+from harness.sampling import MEASURED_FLOPS, TUNED_FLOPS, Point, Sample, sample
 from harness.store import Store, default_store
 from harness.target import Fact, Target
 from harness.workbench import Workbench
@@ -40,7 +46,7 @@ PUBLISHED = {
 }
 """By instruction set and name: structures of other people's kernels, as values of our tunables."""
 VALUES = re.compile(r"\w+=\d+(?:,\d+)*")
-LINE = "{:<46}{}"
+LINE = "{:<46} {}"
 
 
 def chosen_values(asked: Sequence[str], sketch: str, guess: Mapping[str, int]) -> dict[str, list[int]]:
@@ -92,6 +98,39 @@ def _retimed(target: Target, values: Mapping[str, str]) -> Target:
     return replace(target, timing={**target.timing, **facts})
 
 
+def growing(spec: OperatorSpec, seconds: Mapping[OperatorSpec, float]) -> dict[tuple[str, ...], float]:
+    """
+    Return the seconds of a whole spec by the sizes that they grow with, none of them first.
+
+    ``seconds`` are those of the points of its sample, whose time is extrapolated as a product of straight lines.
+    """
+    specs = list(seconds)
+    axes = [name for name in spec.dims() if len({one.dims()[name] for one in specs}) > 1]
+    terms = [term for count in range(len(axes) + 1) for term in itertools.combinations(axes, count)]
+    sizes = [[prod(one.dims()[name] for name in term) for term in terms] for one in specs]
+    found = np.linalg.solve(np.array(sizes, float), np.array([seconds[one] for one in specs]))
+    return {term: value * prod(spec.dims()[name] for name in term) for term, value in zip(terms, found, strict=True)}
+
+
+def rate(bench: Workbench, model: Target, item: NativeObject, spec: OperatorSpec) -> str:
+    """Return the speed at the points of a tuning's evaluation."""
+    verdict, seconds, _ = time_sample(bench, model, item, sample(spec, TUNED_FLOPS))
+    return f"{spec.flops / seconds / 1e9:.2f}" if verdict.ok else str(verdict)
+
+
+def split(bench: Workbench, model: Target, item: NativeObject, spec: OperatorSpec) -> str:
+    """Return the speed at the points of a measurement, and the parts of its time."""
+    taken: dict[OperatorSpec, float] = {}
+    for point in sample(spec, MEASURED_FLOPS).points:
+        verdict, taken[point.spec], _ = time_sample(bench, model, item, Sample(points=(Point(spec=point.spec, weight=1.0),)))
+        if not verdict.ok:
+            return str(verdict)
+    parts = growing(spec, taken)
+    whole = sum(parts.values())
+    shares = ", ".join(f"{' x '.join(term) or 'once'} {100 * value / whole:.1f}%" for term, value in parts.items())
+    return f"{spec.flops / whole / 1e9:.2f} ({shares})"
+
+
 def main() -> None:
     """Print one line a point: GFLOP/s under each model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.modelled_points", description=__doc__.splitlines()[1])
@@ -100,6 +139,7 @@ def main() -> None:
     parser.add_argument("values", nargs="*", metavar="TUNABLE=VALUE,VALUE")
     parser.add_argument("--published", action="store_true", help="add the structures of published kernels")
     parser.add_argument("--sketch", help="which of the sketches that serve the operator; the first, if none is named")
+    parser.add_argument("--split", action="store_true", help="say what part of a measurement's time grows with which size")
     parser.add_argument("--without-costs", action="store_true", help="the model without one of its costs at a time, instead of other memories")
     chosen = parser.parse_intermixed_args()
     spec = parse_prompt(f"{chosen.operator} on this machine").spec
@@ -108,7 +148,7 @@ def main() -> None:
         target = bench.target(chosen.target)
         sketch = chosen_sketch(author.sketches(target, spec), chosen.sketch)
         builder = bench.builder(target, sketch, author.kernel_script(target, sketch), spec, trusted=True)
-        models, at = (without_costs if chosen.without_costs else memory_models)(target), sample(spec, TUNED_FLOPS)
+        models = (without_costs if chosen.without_costs else memory_models)(target)
         print(f"{spec.slug}, {sketch.name}; GFLOP/s {' / '.join(models)}, of {target.peak(spec.dtype.value)}")
         guess = author.start_points(target, spec, sketch)[0]
         for name, values in points(sketch, guess, chosen.values, target.isa, chosen.published):
@@ -116,10 +156,7 @@ def main() -> None:
             if isinstance(item, Verdict):
                 print(LINE.format(name, item))
                 continue
-            rates = []
-            for model in models.values():
-                verdict, seconds, _ = time_sample(bench, model, item, at)
-                rates.append(f"{spec.flops / seconds / 1e9:.2f}" if verdict.ok else str(verdict))
+            rates = [split(bench, model, item, spec) if chosen.split else rate(bench, model, item, spec) for model in models.values()]
             print(LINE.format(name, " / ".join(rates)), flush=True)
 
 

@@ -92,11 +92,12 @@ def operator(bench: Workbench, case: Case, writer: Author, run: str, goes: Goes)
     return item, won
 
 
-def writers(llm: str, draws: str) -> dict[str, Author]:
+def writers(llm: str, draws: str, runner: str) -> dict[str, Author]:
     """Return who is asked, by name: the expert and each way of asking once, with ``draws`` the plain questions `DRAWS` times."""
     expert = {EXPERT: author(EXPERT)}
     if not draws:
-        return expert | {style: author(llm, prompting=style) for style in PROMPTING}
+        styles = [style for style in PROMPTING if (style, runner) != ("plain", "cuda")]  # plain C, which no GPU runs
+        return expert | {style: author(llm, prompting=style) for style in styles}
     names = [(style, draw) for style in DRAWN for draw in range(1, DRAWS + 1)]
     return expert | {OURS: author(llm)} | {f"{style} {draw}": author(draws, prompting=style, draw=draw) for style, draw in names}
 
@@ -160,7 +161,7 @@ def compare(llm: str, draws: str, sentence: str, goes: Goes) -> Raced:
     case = Case(target=request.target, spec=request.spec)
     with Store.open(default_store() / "prompting") as store:
         bench = Workbench(store)
-        found = operators(bench, case, writers(llm, draws), goes)
+        found = operators(bench, case, writers(llm, draws, bench.target(case.target).runner), goes)
         made = {name: made for name, made in found.items() if not isinstance(made, HarnessError)}
         seconds = race(bench, case, {name: item for name, (item, _) in made.items()} | libraries(bench, case))
         return Raced(

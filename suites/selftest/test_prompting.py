@@ -101,8 +101,13 @@ def test_draw_is_asked_for_by_its_number(host):
     assert "scripted vanilla 2" == second.name
 
 
+def test_no_gpu_is_asked_for_plain_c():
+    assert {"expert", "ours", "vanilla", "cot", "plain"} == writers(f"replay:{RECORDING}", "", "native").keys()
+    assert {"expert", "ours", "vanilla", "cot"} == writers(f"replay:{RECORDING}", "", "cuda").keys()
+
+
 def test_each_draw_is_an_author_of_its_own():
-    asked = writers(f"replay:{RECORDING}", f"replay:{RECORDING}")
+    asked = writers(f"replay:{RECORDING}", f"replay:{RECORDING}", "native")
 
     assert ["expert", OURS, *(f"{style} {draw}" for style in DRAWN for draw in range(1, DRAWS + 1))] == list(asked)
     assert len(asked) == len({writer.name for writer in asked.values()})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.modelled_points import growing
 from generators.generator import Expert
 from harness.baselines import openblas_guest
 from harness.case import Case
@@ -129,3 +130,14 @@ def test_leaders_that_are_looked_at_again_are_unlike_each_other():
     assert [ranking[place] for place in (0, 4, 1)] == unlike(ranking, 3)
     assert ranking[:1] == unlike(ranking[:1], 3)
     assert sorted(ranking, key=str) == sorted(unlike(ranking, 9), key=str)
+
+
+def test_parts_of_a_time_are_told_from_its_points():
+    """What a GEMM of 2 + 3 m + 5 n + 7 m n seconds spends on packing A, packing B and products."""
+    spec = GemmSpec(m=512, n=4096, k=4096)
+    seconds = {point.spec: 2 + 3 * point.spec.m + 5 * point.spec.n + 7 * point.spec.m * point.spec.n for point in sample(spec, MEASURED_FLOPS).points}
+
+    parts = growing(spec, seconds)
+
+    assert [(), ("m",), ("n",), ("m", "n")] == list(parts)
+    assert [2, 3 * 512, 5 * 4096, 7 * 512 * 4096] == pytest.approx(list(parts.values()), rel=1e-6, abs=1e-2)
