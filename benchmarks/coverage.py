@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 
+from benchmarks import finish
 from generators.generator import Expert
 from harness.errors import BadRequest, TargetUnavailable
 from harness.kernel import Candidate
@@ -124,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

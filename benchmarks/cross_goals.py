@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from benchmarks import finish
 from benchmarks.emulator_speed import speeds
 from benchmarks.published_rows import published, specs_of
 from harness.case import Case
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -14,6 +14,7 @@ from math import inf
 
 import numpy as np
 
+from benchmarks import finish
 from generators.generator import Expert
 from harness.build import Builder
 from harness.case import Case
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from benchmarks import finish
 from generators.generator import Expert
 from harness.case import Case
 from harness.operators.gemm import GemmSpec
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -11,6 +11,7 @@ started again. A library that cannot be had is left out, and named with the reme
 import argparse
 from collections.abc import Iterator
 
+from benchmarks import finish
 from harness.case import Case
 from harness.errors import BaselineUnavailable, HarnessError
 from harness.library_times import SHIPPED, LibraryTime, Question, library_time, shipped_times, to_json
@@ -89,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

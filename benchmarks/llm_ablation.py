@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from benchmarks import finish
 from benchmarks.search_replay import CONTESTANTS, Contestant
 from benchmarks.tables import Table, load_table
 from generators.llm import Completion, Prompt
@@ -183,4 +184,4 @@ def show(table: Table, desk: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -16,6 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from benchmarks import finish
 from harness.baselines import ModelledBaseline
 from harness.case import Case
 from harness.errors import HarnessError
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

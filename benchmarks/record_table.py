@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from benchmarks import finish
 from benchmarks.tables import Table, save_table
 from generators.generator import Expert
 from harness.build import Builder
@@ -168,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

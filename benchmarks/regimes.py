@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import finish
 from harness.errors import HarnessError
 from harness.operators import operators, spec_from_json
 from harness.prompt import parse_prompt
@@ -258,4 +259,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

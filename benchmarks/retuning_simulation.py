@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from benchmarks import finish
 from benchmarks.gate_samples import SAMPLES, Measured, load
 from benchmarks.tables import Table, load_tables
 from harness.compare import CONTROL, OURS, REFERENCE
@@ -114,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -19,6 +19,7 @@ from math import ceil, exp, inf, log
 from pathlib import Path
 from random import Random
 
+from benchmarks import finish
 from benchmarks.tables import Table, load_tables
 from generators.policies import POLICIES
 from harness.errors import HarnessError
@@ -175,4 +176,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks import finish
 from generators.generator import Expert
 from harness.case import Case
 from harness.compare import rebuild
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

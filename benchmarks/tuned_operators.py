@@ -18,6 +18,7 @@ import json
 from dataclasses import replace
 from functools import partial
 
+from benchmarks import finish
 from generators.generator import Expert
 from harness.case import Case
 from harness.compare import rebuild
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -32,6 +32,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+from benchmarks import finish
 from harness.baselines.metaschedule import ENVIRONMENT, Searched, account, import_tvm, plain, searched, unavailable
 from harness.baselines.tvm_guest import guest_object, guest_target
 from harness.case import Case
@@ -292,4 +293,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

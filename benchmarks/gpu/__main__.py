@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import finish
 from benchmarks.gpu.keep import fastest
 from benchmarks.gpu.sets import Restricted, Set, all_sets, chosen_set
 from generators.generator import Expert
@@ -220,4 +221,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    finish(main)

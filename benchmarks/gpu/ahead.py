@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks import finish
 from benchmarks.gpu.sets import Restricted, chosen_set
 from harness.case import Case
 from harness.errors import HarnessError
@@ -45,4 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    finish(main)

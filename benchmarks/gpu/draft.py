@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import finish
 from generators.generator import author
 from generators.vanilla import PlainAuthor
 from harness.cuda.build import CudaBuilder, CudaObject
@@ -120,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

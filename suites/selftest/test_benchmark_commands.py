@@ -57,6 +57,17 @@ def test_benchmark_says_what_it_takes(answers, module):
     assert said.startswith("usage: ")
 
 
+def test_a_reader_who_leaves_is_no_traceback():
+    """`python -m benchmarks.gpu --show FILE | head -1`, more than a pipe holds."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "--show", "docs/performance/gpu/h100.jsonl"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert b"" == said
+
+
 def test_every_benchmark_has_its_command():
     """Where a docstring names `python -m benchmarks.X`, that is a command."""
     named = set()

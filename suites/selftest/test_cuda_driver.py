@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu.through_ptx import items, portable
 from harness.cuda import driver
 from harness.cuda.compiler import CudaCompiler
 from harness.cuda.cubin import parameter_bytes
 from harness.cuda.driver import CudaError
+from harness.dtype import DType
+from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.cuda import helpers
 from harness.store import Store
@@ -54,3 +57,17 @@ def test_ptx_tells_the_arguments_of_its_kernels_as_a_cubin_does(tmp_path):
             assert (128, 8, 4, 4, 8) == parameter_bytes(Path(found.path), "product")
             assert (4,) == parameter_bytes(Path(found.path), "other")
             assert parameter_bytes(Path(found.path), "prod") is None
+
+
+@needs_nvrtc
+def test_kernels_of_an_a100_become_ptx_for_whatever_is_there(tmp_path):
+    spec = GemmSpec(m=1000, n=516, k=333, dtype=DType.F16)
+    with Store.open(tmp_path / "store") as store:
+        found = list(items(portable(load_target("a100")), spec, store, starts=1))
+
+        assert found
+        for candidate, item in found:
+            assert not isinstance(item, Verdict), f"{candidate.sketch}: {item}"
+            for one in item.compiled(spec, item.resolve(spec).roles).values():
+                text = Path(one.path).read_text()
+                assert ".target sm_80" in text and f".entry {one.name}(" in text
