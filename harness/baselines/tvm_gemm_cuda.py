@@ -9,6 +9,7 @@ is not done.
 
 import ctypes
 import json
+import os
 import re
 import subprocess
 import sys
@@ -60,7 +61,9 @@ class TvmGemm(CudaPeer):
         """Have the text written, unless it is there; raise `BaselineUnavailable` where TVM has no schedule."""
         if target and not (kept := place(facts(case.spec), target.toolchain["arch"])).exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(written(facts(case.spec), target.toolchain["arch"]))
+            whole = kept.with_suffix(f".{os.getpid()}")
+            whole.write_text(written(facts(case.spec), target.toolchain["arch"]))
+            whole.rename(kept)
         return super().build(toolchain, target, case)
 
 
@@ -83,10 +86,14 @@ def place(wanted: Mapping[str, Any], arch: str) -> Path:
 def written(wanted: Mapping[str, Any], arch: str) -> str:
     """Return TVM's text for a product, as JSON, from a process of its own: TVM takes torch for missing."""
     command = [sys.executable, "-m", __name__, json.dumps(dict(wanted)), arch]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, cwd=Path(__file__).parents[2])
+    product = f"{wanted['m']}x{wanted['n']}x{wanted['k']}"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, cwd=Path(__file__).parents[2])
+    except subprocess.TimeoutExpired:
+        raise BaselineUnavailable(f"tvm: it wrote no schedule for {product} within {LIMIT_S} s; leave it out with --peer") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BaselineUnavailable(f"tvm: it has no schedule for {wanted['m']}x{wanted['n']}x{wanted['k']} ({last[:200]})")
+        raise BaselineUnavailable(f"tvm: it has no schedule for {product} ({last[:200]})")
     return done.stdout
 
 

@@ -49,6 +49,15 @@ def test_a_text_that_is_kept_needs_no_wheel(tmp_path, monkeypatch):
     assert "tvm" == tvm_gemm_cuda.BASELINE.build(None, target, case).name
 
 
+def test_a_schedule_that_takes_too_long_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPWRIGHT_STORE", str(tmp_path))
+    monkeypatch.setattr(tvm_gemm_cuda, "LIMIT_S", 0.01)
+
+    with pytest.raises(BaselineUnavailable, match="512x512x512 within"):
+        tvm_gemm_cuda.BASELINE.build(None, load_target("h100"), Case(target="h100", spec=HALF))
+    assert not list(tmp_path.rglob("*.json"))
+
+
 @pytest.mark.skipif(unavailable() is not None or importlib.util.find_spec("nvidia") is None, reason="needs pip install -e .[tvm,gpu]")
 def test_tvm_writes_tensor_core_code_that_nvrtc_compiles():
     text = json.loads(tvm_gemm_cuda.written(tvm_gemm_cuda.facts(HALF), "sm_90a"))
