@@ -24,8 +24,8 @@ settings.load_profile(os.environ.get("OPWRIGHT_EXAMPLES", "same"))
 
 @pytest.fixture(scope="session")
 def shared_store() -> Path:
-    """A store of its own beside the user's, in which the worker is built once."""
-    return default_store() / "selftest"
+    """A store of its own beside the user's, in which the worker is built once; under `-n` one each, as tests ask for its last run."""
+    return default_store() / "-".join(["selftest", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
 
 
 @pytest.fixture(scope="session")
