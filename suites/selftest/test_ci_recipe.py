@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from suites.selftest.test_command_line import command
+
 ROOT = Path(__file__).parents[2]
 MODELLED = ("--prompt", "fp32 GEMM 24x16x20 on an A76", "--tune-evals", "4")
 """What is gated here: a modelled clock needs no quiet core."""
@@ -70,7 +72,7 @@ def test_the_recipes_call_the_script_and_keep_its_files():
 def test_the_recipe_gates_a_head_against_its_base(tmp_path, shared_store):
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(clone)], check=True)
-    environment = {**os.environ, "OPWRIGHT_STORE": str(shared_store), "PYTHON": sys.executable}
+    environment = {**command(store=shared_store)[1], "PYTHON": sys.executable}
     done = subprocess.run(
         ["docs/ci/gate.sh", "HEAD", *MODELLED], cwd=clone, env=environment, capture_output=True, text=True, check=False
     )
@@ -88,10 +90,10 @@ def test_the_recipe_gates_a_head_against_its_base(tmp_path, shared_store):
 def test_a_revision_is_a_base(tmp_path, shared_store):
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(clone)], check=True)
-    command = [sys.executable, "-m", "pytest", "suites/test_throughput.py", "-p", "no:xdist", *MODELLED, "--gate-base"]
-    environment = {**os.environ, "OPWRIGHT_STORE": str(shared_store)}
+    words = [sys.executable, "-m", "pytest", "suites/test_throughput.py", "-p", "no:xdist", *MODELLED, "--gate-base"]
+    environment = command(store=shared_store)[1]
     done, unknown = (
-        subprocess.run([*command, revision], cwd=clone, env=environment, capture_output=True, text=True, check=False)
+        subprocess.run([*words, revision], cwd=clone, env=environment, capture_output=True, text=True, check=False)
         for revision in ("HEAD", "nowhere")
     )
 
