@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import finish
 from generators.generator import Expert
 from harness.cuda.banks import issue
-from harness.cuda.build import CudaBuilder, occupancy
+from harness.cuda.build import CudaBuilder, CudaObject, occupancy
 from harness.cuda.compiler import Compiled, CudaCompiler
 from harness.cuda.sass import disassemble, lint
 from harness.dtype import DType
@@ -25,7 +25,7 @@ from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.sandbox import Sandbox
 from harness.store import Store, default_store
-from harness.target import load_target
+from harness.target import Target, load_target
 
 CASES = (
     GemmSpec(m=4096, n=4096, k=4096, dtype=DType.F16, trans_b=True),
@@ -54,36 +54,38 @@ class Checked:
     """What the main loop can reach of the CUDA cores' fp32 peak (`harness.cuda.banks`); 0 where others multiply."""
 
 
+def start_items(target: Target, spec: OperatorSpec, store: Store, most: int) -> Iterator[tuple[Candidate, CudaObject | Verdict]]:
+    """Build up to ``most`` start points of every sketch that serves a case; nothing where none does."""
+    author = Expert()
+    try:
+        sketches = author.sketches(target, spec)
+    except HarnessError:  # no kernels for this case on this GPU
+        return
+    for sketch in sketches:
+        builder = CudaBuilder(target, sketch, author.kernel_script(target, sketch), store, Sandbox(), spec, trusted=True)
+        points = [Candidate.of(sketch.name, {**sketch.start, **point}) for point in author.start_points(target, spec, sketch)][:most]
+        yield from zip(points, builder.build(points), strict=True)
+
+
 def check(gpu: str, store: Store, cases: tuple[OperatorSpec, ...] = CASES, most: int = 99) -> Iterator[Checked | Verdict]:
     """Compile up to ``most`` start points of each sketch; yield every kernel once, or a verdict that there is none."""
-    target, author, seen = load_target(gpu), Expert(), set()
+    target, seen = load_target(gpu), set()
     for spec in cases:
-        try:
-            sketches = author.sketches(target, spec)
-        except HarnessError:  # no kernels for this case on this GPU
-            continue
-        for sketch in sketches:
-            script = author.kernel_script(target, sketch)
-            builder = CudaBuilder(target, sketch, script, store, Sandbox(), spec, trusted=True)
-            points = list(author.start_points(target, spec, sketch))[:most]
-            for item in builder.build([Candidate.of(sketch.name, {**sketch.start, **point}) for point in points]):
-                if isinstance(item, Verdict):
-                    yield item
-                    continue
-                resolved = item.resolve(spec)
-                compiled = item.compiled(spec, resolved.roles)
-                if isinstance(compiled, Verdict):
-                    yield compiled
-                    continue
-                for launch in resolved.launches:
-                    found = compiled[launch.kernel]
-                    if found.path not in seen:
-                        seen.add(found.path)
-                        blocks = occupancy(launch.block, launch.shared_bytes, found, target.factors)
-                        listed, wanted = disassemble(Path(found.path)), MULTIPLY.get(launch.kernel, "")
-                        wrong = tuple(lint(listed, wanted))
-                        share = issue(listed.main_loop(wanted)).share if wanted == "FFMA" else 0.0
-                        yield Checked(sketch=sketch.name, role=launch.kernel, compiled=found, blocks_per_sm=blocks, wrong=wrong, share=share)
+        for candidate, item in start_items(target, spec, store, most):
+            resolved = item if isinstance(item, Verdict) else item.resolve(spec)
+            compiled = resolved if isinstance(resolved, Verdict) else item.compiled(spec, resolved.roles)
+            if isinstance(compiled, Verdict):
+                yield compiled
+                continue
+            for launch in resolved.launches:
+                found = compiled[launch.kernel]
+                if found.path not in seen:
+                    seen.add(found.path)
+                    blocks = occupancy(launch.block, launch.shared_bytes, found, target.factors)
+                    listed, wanted = disassemble(Path(found.path)), MULTIPLY.get(launch.kernel, "")
+                    wrong = tuple(lint(listed, wanted))
+                    share = issue(listed.main_loop(wanted)).share if wanted == "FFMA" else 0.0
+                    yield Checked(sketch=candidate.sketch, role=launch.kernel, compiled=found, blocks_per_sm=blocks, wrong=wrong, share=share)
 
 
 def main() -> int:

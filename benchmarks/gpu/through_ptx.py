@@ -7,23 +7,19 @@ exact, rounding, fringes, guards. Nothing is timed: how fast such a kernel is he
 """
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 
 from benchmarks import finish
-from benchmarks.gpu.check import CASES
-from generators.generator import Expert
-from harness.cuda.build import CudaBuilder, CudaObject
+from benchmarks.gpu.check import CASES, start_items
+from harness.cuda.build import CudaObject
 from harness.cuda.compiler import CudaCompiler
 from harness.cuda.evaluate import verify_on_gpu
 from harness.dtype import DType
-from harness.errors import HarnessError
 from harness.kernel import Candidate
 from harness.operator import OperatorSpec
 from harness.operators.gemm import GemmSpec
 from harness.record import Verdict
 from harness.runners.cuda import CudaWorker
-from harness.sandbox import Sandbox
 from harness.store import Store, default_store
 from harness.target import Target, load_target
 from harness.verify import FRESH_SEED
@@ -43,19 +39,6 @@ def portable(target: Target) -> Target:
     """Return the target with PTX for its compiler's output."""
     arch = target.toolchain["arch"]
     return replace(target, toolchain={**target.toolchain, "arch": arch.replace("sm_", "compute_")})
-
-
-def items(target: Target, spec: OperatorSpec, store: Store, starts: int) -> Iterator[tuple[Candidate, CudaObject | Verdict]]:
-    """Build the first start points of every sketch that serves a case; nothing where none does."""
-    author = Expert()
-    try:
-        sketches = author.sketches(target, spec)
-    except HarnessError:
-        return
-    for sketch in sketches:
-        builder = CudaBuilder(target, sketch, author.kernel_script(target, sketch), store, Sandbox(), spec, trusted=True)
-        points = [Candidate.of(sketch.name, {**sketch.start, **point}) for point in author.start_points(target, spec, sketch)][:starts]
-        yield from zip(points, builder.build(points), strict=True)
 
 
 def verdict_of(worker: CudaWorker, spec: OperatorSpec, candidate: Candidate, item: CudaObject | Verdict) -> tuple[Verdict, int]:
@@ -79,7 +62,7 @@ def main() -> int:
         with CudaWorker(compiler) as worker:
             print(f"{compiler.name} on {worker.hello()['properties']['name']}: verified, not timed")
             for spec in (*CASES, *LAYOUTS):
-                for candidate, item in items(target, spec, store, options.starts):
+                for candidate, item in start_items(target, spec, store, options.starts):
                     verdict, specs = verdict_of(worker, spec, candidate, item)
                     right, wrong = right + verdict.ok, wrong + (not verdict.ok)
                     print(f"{spec.slug:60} {candidate.sketch:24} {specs:3} specs {verdict}", flush=True)

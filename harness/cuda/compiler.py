@@ -133,7 +133,7 @@ def wheel_folder() -> Path | None:
 
 def library_candidates(stem: str) -> list[Path]:
     """Return where a CUDA library may lie, wheels first, then toolkits."""
-    wheels, toolkit = wheel_folder(), Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    wheels, toolkit = wheel_folder(), nvcc.toolkit()
     folders = ([wheels / "lib"] if wheels else []) + [toolkit / "lib64", toolkit / "targets/x86_64-linux/lib"]
     return [path for folder in folders for path in sorted(folder.glob(f"{stem}.so*"), key=lambda p: -len(p.name))]
 
@@ -168,7 +168,7 @@ def by_nvcc() -> bool:
 
 def header_options() -> tuple[str, ...]:
     """Return options for text that includes CUDA's headers, which NVRTC does not look for by itself; ours includes none."""
-    wheels, toolkit = wheel_folder(), Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    wheels, toolkit = wheel_folder(), nvcc.toolkit()
     places = [root / "include" for root in (wheels, toolkit) if root]
     return tuple(f"-I{path}" for place in places for path in (place, place / "cccl") if path.is_dir())
 

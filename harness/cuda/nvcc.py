@@ -21,10 +21,15 @@ LIMIT_S = 110
 VERSION_S = 20
 
 
+def toolkit() -> Path:
+    """Return where a CUDA toolkit lies, if there is one."""
+    return Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+
+
 def nvcc() -> str | None:
     """Return where nvcc lies, or None."""
-    toolkit = Path(os.environ.get("CUDA_HOME", "/usr/local/cuda")) / "bin" / "nvcc"
-    return shutil.which("nvcc") or (str(toolkit) if toolkit.exists() else None)
+    own = toolkit() / "bin" / "nvcc"
+    return shutil.which("nvcc") or (str(own) if own.exists() else None)
 
 
 def wanted() -> bool:

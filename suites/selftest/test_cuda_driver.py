@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.through_ptx import items, portable
+from benchmarks.gpu.check import start_items
+from benchmarks.gpu.through_ptx import portable
 from harness.cuda import driver
 from harness.cuda.compiler import CudaCompiler
 from harness.cuda.cubin import parameter_bytes
@@ -63,7 +64,7 @@ def test_ptx_tells_the_arguments_of_its_kernels_as_a_cubin_does(tmp_path):
 def test_kernels_of_an_a100_become_ptx_for_whatever_is_there(tmp_path):
     spec = GemmSpec(m=1000, n=516, k=333, dtype=DType.F16)
     with Store.open(tmp_path / "store") as store:
-        found = list(items(portable(load_target("a100")), spec, store, starts=1))
+        found = list(start_items(portable(load_target("a100")), spec, store, most=1))
 
         assert found
         for candidate, item in found:
